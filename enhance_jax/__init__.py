@@ -1,0 +1,1 @@
+"""Image super-resolution with generative adversarial networks in JAX/Flax."""

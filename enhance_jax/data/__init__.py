@@ -1,0 +1,1 @@
+"""Photographs to training batches: sources, sampling, degradation."""

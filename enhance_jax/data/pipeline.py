@@ -1,0 +1,166 @@
+"""Batches as a pure function of seed and step, from files or device memory."""
+
+import dataclasses
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import grain
+import jax
+import ml_collections
+import numpy as np
+from absl import flags
+
+from enhance_jax import errors
+from enhance_jax.data import resident, sampling, sources
+
+
+@dataclasses.dataclass(frozen=True)
+class Loader:
+  """A source, how it is drawn from, and where the pixels wait.
+
+  Attributes:
+    source: the training pictures.
+    drawing: how crops are drawn.
+    store: the pixels for the resident pipeline, or None for Grain.
+    seed: of the run.
+    batch_size: of all processes together.
+    threads: reading threads a process.
+    workers: reading processes a process; 0: none.
+  """
+
+  source: sources.Source
+  drawing: sampling.Drawing
+  store: resident.Store | None
+  seed: int
+  batch_size: int
+  threads: int
+  workers: int
+
+  @property
+  def pipeline(self) -> str:
+    """Which pipeline this is: "grain" or "resident"."""
+    return "grain" if self.store is None else "resident"
+
+  def constants(self) -> dict[str, np.ndarray]:
+    """Arrays that the step needs beside the batch."""
+    if self.store is None:
+      return {}
+    return {"pixels": self.store.pixels, "table": self.store.table}
+
+  def fetch(
+    self, batch: Mapping[str, jax.Array], constants: Mapping[str, jax.Array]
+  ) -> jax.Array:
+    """The HR crops of a batch, uint8 [B, crop, crop, C]; traceable."""
+    if self.store is None:
+      return batch["hr"]
+    return resident.cut(
+      constants["pixels"], constants["table"], dict(batch), self.drawing.crop
+    )
+
+  def position(self) -> dict[str, Any]:
+    """What, with the step, pins down every batch to come."""
+    return {
+      "seed": self.seed,
+      "source": repr(self.source),
+      "fingerprint": self.source.fingerprint(),
+      "pictures": len(self.source),
+    }
+
+  def dataset(self, process: int, processes: int) -> grain.MapDataset:
+    """Element s is this process's share of step s's batch (NumPy arrays)."""
+    if self.store is None:
+      source, transform = self.source, sampling.CutCrop(self.drawing)
+    else:
+      source, transform = self.store.rows(), sampling.PlanCrop(self.drawing)
+    return sampling.batches(
+      source,
+      transform,
+      seed=self.seed,
+      batch_size=self.batch_size // processes,
+      process=process,
+      processes=processes,
+    )
+
+  def batches(
+    self, step: int, process: int = 0, processes: int = 1
+  ) -> Iterator[dict[str, np.ndarray]]:
+    """This process's shares of the batches from `step` on, without end."""
+    dataset = self.dataset(process, processes)[step:].to_iter_dataset(
+      grain.ReadOptions(num_threads=self.threads, prefetch_buffer_size=8)
+    )
+    if self.workers and self.store is None:
+      if not flags.FLAGS.is_parsed():
+        # Grain's workers read absl flags; outside absl's app nobody parsed.
+        flags.FLAGS.mark_as_parsed()
+      dataset = dataset.mp_prefetch(
+        grain.MultiprocessingOptions(num_workers=self.workers),
+        worker_init_fn=_end_with_parent,
+      )
+    return iter(dataset)
+
+
+def _end_with_parent(worker: int, workers: int) -> None:
+  """Ends a loader process whose run was killed; Grain would leave it behind."""
+  del worker, workers
+  parent = os.getppid()
+
+  def watch() -> None:
+    while os.getppid() == parent:
+      time.sleep(1.0)
+    os._exit(1)
+
+  threading.Thread(target=watch, daemon=True).start()
+
+
+def open_loader(config: ml_collections.ConfigDict) -> Loader:
+  """Opens the training data of a run.
+
+  Args:
+    config: the run's configuration; `data` and `task` are read.
+
+  Raises:
+    EnhanceError: the source cannot be opened or holds nothing usable.
+  """
+  data = config.data
+  needs = sources.Needs(config.task.channels, data.crop, tuple(data.resize))
+  source = sources.open_source(data.train, needs, tfds_dir=data.tfds_dir)
+  return Loader(
+    source=source,
+    drawing=sampling.Drawing(data.crop, data.flip, data.turn),
+    store=resident.load(source) if _is_resident(data, source) else None,
+    seed=config.seed,
+    batch_size=data.batch_size,
+    threads=data.threads,
+    workers=data.workers,
+  )
+
+
+def _is_resident(
+  data: ml_collections.ConfigDict, source: sources.Source
+) -> bool:
+  if data.pipeline != "auto":
+    return data.pipeline == "resident"
+  limit = data.resident_limit_mb * 2**20
+  return source.bytes_up_to(limit) <= limit
+
+
+def open_validation(config: ml_collections.ConfigDict) -> sources.Source:
+  """Opens the held-out pictures of a run.
+
+  Raises:
+    EnhanceError: the source cannot be opened.
+  """
+  needs = sources.Needs(
+    config.task.channels, config.task.scale, tuple(config.data.resize)
+  )
+  try:
+    return sources.open_source(
+      config.data.validation, needs, tfds_dir=config.data.tfds_dir
+    )
+  except errors.EnhanceError as error:
+    raise errors.EnhanceError(
+      f"config.data.validation={config.data.validation}: {error}"
+    ) from error

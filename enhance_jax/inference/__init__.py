@@ -1,0 +1,1 @@
+"""From weights and a photograph to an upscaled photograph."""

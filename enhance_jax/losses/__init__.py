@@ -1,0 +1,1 @@
+"""Losses: pure, per image; weighed and named in one place."""

@@ -1,0 +1,1 @@
+"""Image quality, always under a named protocol."""

@@ -1,0 +1,278 @@
+"""Layers shared by the networks: convolution, batch norm, PReLU, shuffle."""
+
+import functools
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from enhance_jax.errors import EnhanceError
+
+Array = jax.Array
+DIMENSIONS = ("NHWC", "HWIO", "NHWC")
+
+
+def torch_uniform(fan_in: int) -> nn.initializers.Initializer:
+  """PyTorch's default start for kernels and biases: U(+-1/sqrt(fan_in))."""
+  bound = 1.0 / math.sqrt(fan_in)
+
+  def init(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32):
+    return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+  return init
+
+
+def convolve(x: Array, kernel: Array, stride: int, padding: int) -> Array:
+  """Convolves [N, H, W, I] with [k, k, I, O], zero padding on every side.
+
+  On CPUs three kinds of gradients, told apart by their shapes, take another
+  but equal way, because XLA's own is slow there. Such a convolution has no
+  forward-mode derivative; reverse mode works to any order.
+  """
+  if _scatters(x, kernel, stride) or _thin(kernel, stride):
+    return _convolve(x, kernel, stride, padding)
+  return _plain(x, kernel, stride, padding)
+
+
+def _plain(x: Array, kernel: Array, stride: int, padding: int) -> Array:
+  return jax.lax.conv_general_dilated(
+    x,
+    kernel,
+    (stride, stride),
+    ((padding, padding), (padding, padding)),
+    dimension_numbers=DIMENSIONS,
+  )
+
+
+def _scatters(x: Array, kernel: Array, stride: int) -> bool:
+  # XLA convolves dilated zeros for the input gradient of a strided
+  # convolution, and first turns the whole kernel around for any other, which
+  # dominates where the kernel is larger than the pictures.
+  pixels = math.prod(x.shape[:3])
+  return stride > 1 or kernel.size > pixels * max(kernel.shape[2:])
+
+
+def _thin(kernel: Array, stride: int) -> bool:
+  # XLA's kernel gradient is a matrix product only as wide as the outputs.
+  return stride == 1 and kernel.shape[0] >= 5 and kernel.shape[3] <= 4
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _convolve(x: Array, kernel: Array, stride: int, padding: int) -> Array:
+  return _plain(x, kernel, stride, padding)
+
+
+def _forward(x: Array, kernel: Array, stride: int, padding: int):
+  return _plain(x, kernel, stride, padding), (x, kernel)
+
+
+def _backward(stride: int, padding: int, saved, g: Array):
+  x, kernel = saved
+
+  def plain(x, kernel, g):
+    pull = jax.vjp(lambda *a: _plain(*a, stride, padding), x, kernel)[1]
+    return pull(g)
+
+  def on_cpu(x, kernel, g):
+    dx, dkernel = plain(x, kernel, g)
+    if _scatters(x, kernel, stride):
+      dx = _scatter_gradient(x.shape, kernel, g, stride, padding)
+    if _thin(kernel, stride):
+      rows = functools.partial(_sum_of_rows, x, padding=padding)
+      dkernel = jax.vjp(rows, kernel)[1](g)[0]
+    return dx, dkernel
+
+  return jax.lax.platform_dependent(x, kernel, g, cpu=on_cpu, default=plain)
+
+
+_convolve.defvjp(_forward, _backward)
+
+
+def _scatter_gradient(
+  shape: tuple[int, ...], kernel: Array, g: Array, stride: int, padding: int
+) -> Array:
+  """The input gradient as one matrix product and a sum of shifted taps."""
+  size, _, features, _ = kernel.shape
+  taps = jax.lax.dot_general(
+    g,
+    kernel.reshape(size * size * features, -1),
+    (((3,), (1,)), ((), ())),
+    preferred_element_type=jnp.promote_types(g.dtype, jnp.float32),
+  )
+  taps = taps.reshape(*g.shape[:3], size, size, features)
+  rows = []
+  for a in range(size):
+    row = [taps[..., a, b, :] for b in range(size)]
+    rows.append(_interleave(row, stride, padding, 2, shape[2]))
+  dx = _interleave(rows, stride, padding, 1, shape[1]).astype(g.dtype)
+  # Keeps XLA from repeating the sum of taps in every use of the gradient.
+  return jax.lax.optimization_barrier(dx)
+
+
+def _interleave(
+  taps: list[Array], stride: int, padding: int, axis: int, length: int
+) -> Array:
+  """Adds entry r of tap a at stride r + a - padding along an axis."""
+  steps = -(-length // stride)
+  phases = []
+  for phase in range(stride):
+    total = jnp.zeros((), taps[0].dtype)
+    for a, tap in enumerate(taps):
+      offset, rest = divmod(a - padding, stride)
+      if rest == phase:
+        pads = [(0, 0, 0)] * tap.ndim
+        pads[axis] = (offset, steps - tap.shape[axis] - offset, 0)
+        total += jax.lax.pad(tap, jnp.zeros((), tap.dtype), pads)
+    phases.append(total)
+  whole = list(taps[0].shape)
+  whole[axis] = steps * stride
+  stacked = jnp.stack(phases, axis + 1).reshape(whole)
+  return jax.lax.slice_in_dim(stacked, 0, length, axis=axis)
+
+
+def _sum_of_rows(x: Array, kernel: Array, *, padding: int) -> Array:
+  """The convolution as one along x to k O channels, then a sum along y."""
+  size, _, features, out = kernel.shape
+  # A separate pad: XLA is slow where a kernel of height 1 pads the height.
+  tall = jnp.pad(x, ((0, 0), (padding, padding), (0, 0), (0, 0)))
+  rows = jax.lax.conv_general_dilated(
+    tall,
+    kernel.transpose(1, 2, 0, 3).reshape(1, size, features, size * out),
+    (1, 1),
+    ((0, 0), (padding, padding)),
+    dimension_numbers=DIMENSIONS,
+  )
+  height = rows.shape[1] - size + 1
+  parts = rows.reshape(*rows.shape[:3], size, out)
+  return sum(parts[:, a : a + height, :, a] for a in range(size))
+
+
+class Conv(nn.Module):
+  """A square convolution with PyTorch's padding: `padding` zeros a side.
+
+  Parameters are float32: `kernel` [k, k, I, O] and, if wanted, `bias` [O].
+  The products are computed in `dtype`; the result has that type.
+
+  Attributes:
+    features: output channels.
+    size: kernel size k.
+    stride: step of the output grid in input pixels.
+    padding: zeros on every side; None means size // 2.
+    use_bias: off before a batch norm, which would cancel it.
+    dtype: type of the computation.
+    kernel_init: None means PyTorch's default.
+  """
+
+  features: int
+  size: int = 3
+  stride: int = 1
+  padding: int | None = None
+  use_bias: bool = True
+  dtype: Any = jnp.float32
+  kernel_init: nn.initializers.Initializer | None = None
+
+  @nn.compact
+  def __call__(self, x: Array) -> Array:
+    """Maps [N, H, W, I] to [N, H', W', features]."""
+    shape = (self.size, self.size, x.shape[-1], self.features)
+    default = torch_uniform(self.size * self.size * x.shape[-1])
+    kernel = self.param("kernel", self.kernel_init or default, shape)
+    padding = self.size // 2 if self.padding is None else self.padding
+    y = convolve(
+      x.astype(self.dtype), kernel.astype(self.dtype), self.stride, padding
+    )
+    if not self.use_bias:
+      return y
+    bias = self.param("bias", default, (self.features,))
+    # Added in the bias's own type, so that its gradient is summed in it too.
+    return (y + _channels(bias, y)).astype(self.dtype)
+
+
+class BatchNorm(nn.Module):
+  """Batch normalisation with float32 statistics over N, H and W.
+
+  With `train` it normalises by the batch and moves the running statistics
+  (collection `batch_stats`: mean, biased var) a step of 1 - momentum; else it
+  normalises by the running ones. Under jit with a batch sharded over devices
+  the batch is the global one.
+
+  Attributes:
+    momentum: weight of the old running statistics; PyTorch's 0.1 is 0.9 here.
+    epsilon: added to the variance.
+    dtype: type of the result.
+  """
+
+  momentum: float = 0.9
+  epsilon: float = 1e-5
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: Array, *, train: bool) -> Array:
+    """Maps [N, H, W, C] to the same shape."""
+    features = (x.shape[-1],)
+    scale = self.param("scale", nn.initializers.ones, features)
+    bias = self.param("bias", nn.initializers.zeros, features)
+    running_mean = self.variable("batch_stats", "mean", jnp.zeros, features)
+    running_var = self.variable("batch_stats", "var", jnp.ones, features)
+    wide = x.astype(scale.dtype)
+    if train:
+      axes = tuple(range(x.ndim - 1))
+      mean = jnp.mean(wide, axes)
+      var = jnp.maximum(jnp.mean(jnp.square(wide), axes) - mean**2, 0.0)
+      if not self.is_initializing():
+        step = 1.0 - self.momentum
+        running_mean.value += step * (mean - running_mean.value)
+        running_var.value += step * (var - running_var.value)
+    else:
+      mean, var = running_mean.value, running_var.value
+    factor = scale * jax.lax.rsqrt(var + self.epsilon)
+    y = (wide - _channels(mean, x)) * _channels(factor, x) + _channels(bias, x)
+    return y.astype(self.dtype)
+
+
+class PReLU(nn.Module):
+  """x where positive, slope * x elsewhere; the slope is learned.
+
+  Attributes:
+    kind: "channel" for one slope a channel (Lasagne), "scalar" for one in all
+      (PyTorch's default).
+    init: the slope at the start.
+  """
+
+  kind: str = "channel"
+  init: float = 0.25
+
+  @nn.compact
+  def __call__(self, x: Array) -> Array:
+    """Maps [..., C] to the same shape and type."""
+    if self.kind not in ("channel", "scalar"):
+      raise EnhanceError(
+        f'PReLU kind "{self.kind}" is unknown; use "channel" or "scalar"'
+      )
+    count = x.shape[-1] if self.kind == "channel" else 1
+    start = nn.initializers.constant(self.init)
+    slope = self.param("slope", start, (count,))
+    negative = (_channels(slope, x) * x).astype(x.dtype)
+    return jnp.where(x >= 0, x, negative)
+
+
+def pixel_shuffle(x: Array, factor: int) -> Array:
+  """Moves channels to space: [N, H, W, C r^2] to [N, H r, W r, C].
+
+  Channel order of PyTorch's PixelShuffle: c r^2 + dy r + dx.
+  """
+  n, h, w, c = x.shape
+  if c % factor**2:
+    raise EnhanceError(
+      f"pixel_shuffle got {c} channels; wanted a multiple of {factor**2}"
+    )
+  c //= factor**2
+  x = x.reshape(n, h, w, c, factor, factor).transpose(0, 1, 4, 2, 5, 3)
+  return x.reshape(n, h * factor, w * factor, c)
+
+
+def _channels(vector: Array, x: Array) -> Array:
+  """A [C] vector with the rank of x, since silent promotion is off."""
+  return vector.reshape((1,) * (x.ndim - 1) + vector.shape)

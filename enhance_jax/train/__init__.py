@@ -1,0 +1,1 @@
+"""Phases, steps, state and the loop."""

@@ -1,0 +1,313 @@
+"""Reads arrays from weight files of any origin without executing anything.
+
+A `.pth` file holds a pickle, which is a program. Here it is run by a machine
+that knows five harmless words and refuses every other; what it describes is
+checked against the file before an array is made.
+"""
+
+import collections
+import hashlib
+import io
+import math
+import os
+import pathlib
+import pickle
+import re
+import zipfile
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import ml_dtypes
+import numpy as np
+
+from enhance_jax.errors import EnhanceError
+
+SUFFIXES = (".safetensors", ".npz", ".pth", ".pt")
+VGG19_FILE = "vgg19-dcbb9e9d.pth"
+
+_STORAGES = {
+  "DoubleStorage": np.dtype(np.float64),
+  "FloatStorage": np.dtype(np.float32),
+  "HalfStorage": np.dtype(np.float16),
+  "BFloat16Storage": np.dtype(ml_dtypes.bfloat16),
+  "LongStorage": np.dtype(np.int64),
+  "IntStorage": np.dtype(np.int32),
+  "ShortStorage": np.dtype(np.int16),
+  "CharStorage": np.dtype(np.int8),
+  "ByteStorage": np.dtype(np.uint8),
+  "BoolStorage": np.dtype(np.bool_),
+}
+# Names and geometry only: a thousandth of what these files weigh.
+_PICKLE_LIMIT = 16 * 2**20
+_DEPTH_LIMIT = 16
+
+
+class _Storage(NamedTuple):
+  key: str
+  kind: str
+  size: int
+
+
+# A tuple, not an array, while the pickle runs: nothing in it can be altered.
+class _Tensor(NamedTuple):
+  storage: Any
+  offset: Any
+  shape: Any
+  strides: Any
+
+
+def read_tensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
+  """Reads every array of a weights file; the contents decide the format.
+
+  Args:
+    path: a `.safetensors`, `.npz` or PyTorch (1.6 or later) file.
+
+  Returns:
+    name -> array as stored, perhaps read-only; nested dictionaries in a
+    PyTorch file give names joined by dots ("params.conv_first.weight").
+
+  Raises:
+    EnhanceError: not readable, damaged, or holding anything but arrays.
+  """
+  path = pathlib.Path(path)
+  try:
+    with path.open("rb") as file:
+      head = file.read(16)
+    if zipfile.is_zipfile(path):
+      with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+        if any(name.endswith("data.pkl") for name in names):
+          return _read_torch(archive)
+      with np.load(path, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+    if head[8:9] == b"{":
+      # Only here: the other formats do without the package.
+      from safetensors.numpy import load_file
+
+      return load_file(path)
+  except EnhanceError as error:
+    raise EnhanceError(f"{path}: {error}") from error
+  except OSError as error:
+    raise EnhanceError(
+      f"{path} cannot be read ({error.strerror or error}); check the path and "
+      "its permissions"
+    ) from error
+  except Exception as error:  # A damaged file can fail in any place.
+    raise EnhanceError(
+      f"{path} is damaged ({type(error).__name__}: {error}); get it again"
+    ) from error
+  raise EnhanceError(f"{path} {_describe(head)}")
+
+
+def find_vgg19(
+  path: str | os.PathLike | None = None, sha256: str | None = None
+) -> dict[str, dict[str, np.ndarray]]:
+  """Reads VGG19's convolutions from torchvision's layout.
+
+  Args:
+    path: the file; without it, `vgg19*` in the cache folder: $ENHANCE_CACHE,
+      else ~/.cache/enhance_jax.
+    sha256: what the file's digest must be; without it, the digest must begin
+      with the 8 hexadecimal digits that end the file's name, if any do.
+
+  Returns:
+    parameters for `models.vgg.features`, float32: kernels [3, 3, I, O].
+
+  Raises:
+    EnhanceError: no file, another digest, or not VGG19.
+  """
+  found = pathlib.Path(path).expanduser() if path else _cached_vgg19()
+  if not found.is_file():
+    raise EnhanceError(f"there is no VGG19 weights file {found}; {_VGG_HELP}")
+  _check_digest(found, sha256)
+  return _vgg19_params(found, read_tensors(found))
+
+
+_VGG_HELP = (
+  f"get torchvision's {VGG19_FILE} (548 MB, from download.pytorch.org/models), "
+  "then put it into $ENHANCE_CACHE or ~/.cache/enhance_jax, or set "
+  "config.vgg.weights to its path"
+)
+
+
+class _Reader(pickle._Unpickler):
+  """Python's own slow machine: its memory grows only with the input's size."""
+
+  def find_class(self, module: str, name: str) -> Any:
+    """The five words; a storage type is a mere string, which nothing calls."""
+    if module == "torch" and name in _STORAGES:
+      return name
+    if (module, name) == ("collections", "OrderedDict"):
+      return collections.OrderedDict
+    if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
+      return self._tensor
+    if (module, name) == ("torch._utils", "_rebuild_parameter"):
+      return self._parameter
+    raise EnhanceError(
+      f"its pickle asks for {module}.{name}, which is refused; save it anew as "
+      "a plain state_dict, or as .safetensors"
+    )
+
+  def persistent_load(self, pid: Any) -> _Storage:
+    """A reference to one raw array of the archive."""
+    kind, storage, key, _, size = pid
+    if kind != "storage" or storage not in _STORAGES or not _count(size):
+      raise pickle.UnpicklingError(f"strange storage {pid!r}")
+    return _Storage(str(key), storage, size)
+
+  def _tensor(self, storage, offset, shape, strides, *_) -> _Tensor:
+    return _Tensor(storage, offset, shape, strides)
+
+  def _parameter(self, data, *_) -> Any:
+    return data
+
+
+def _read_torch(archive: zipfile.ZipFile) -> dict[str, np.ndarray]:
+  (index,) = [n for n in archive.namelist() if n.endswith("data.pkl")]
+  root = index.removesuffix("data.pkl")
+  if root + "byteorder" in archive.namelist():
+    order = _member(archive, root + "byteorder", 16)
+    if order != b"little":
+      raise EnhanceError(
+        "it was saved on a big-endian machine; save it on another"
+      )
+  stream = io.BytesIO(_member(archive, index, _PICKLE_LIMIT))
+  tree = _Reader(stream, encoding="utf-8").load()
+  raw: dict[_Storage, np.ndarray] = {}
+  tensors = {}
+  for name, tensor in _flatten(tree, "", 0):
+    storage = tensor.storage
+    if not isinstance(storage, _Storage):
+      raise pickle.UnpicklingError(f"{name} has no storage")
+    if storage not in raw:
+      dtype = _STORAGES[storage.kind]
+      size = storage.size * dtype.itemsize
+      data = _member(archive, f"{root}data/{storage.key}", size)
+      if len(data) < size:
+        raise pickle.UnpicklingError(f"{name} is cut short")
+      raw[storage] = np.frombuffer(data, dtype)
+    tensors[name] = _view(name, raw[storage], tensor)
+  if not tensors:
+    raise EnhanceError("it holds no tensors; wanted a state_dict")
+  return tensors
+
+
+def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
+  info = archive.getinfo(name)
+  # PyTorch never compresses; a small file must not unfold into a huge one.
+  if info.compress_type != zipfile.ZIP_STORED or info.file_size > limit:
+    raise EnhanceError(
+      f"its part {name} is compressed or larger than declared; PyTorch does "
+      "not write such files"
+    )
+  return archive.read(info)
+
+
+def _flatten(
+  tree: Any, prefix: str, depth: int
+) -> Iterator[tuple[str, _Tensor]]:
+  if isinstance(tree, _Tensor):
+    yield prefix or "tensor", tree
+  elif isinstance(tree, dict):
+    if depth == _DEPTH_LIMIT:
+      raise pickle.UnpicklingError("dictionaries nested too deeply")
+    for key, value in dict.items(tree):
+      name = f"{prefix}.{key}" if prefix else str(key)
+      yield from _flatten(value, name, depth + 1)
+
+
+def _count(value: Any) -> bool:
+  return type(value) is int and value >= 0
+
+
+def _view(name: str, data: np.ndarray, tensor: _Tensor) -> np.ndarray:
+  """The tensor's window onto its storage, refused where it looks beyond."""
+  offset, shape, strides = tensor.offset, tensor.shape, tensor.strides
+  if (
+    not all(type(part) is tuple for part in (shape, strides))
+    or not all(map(_count, (offset, *shape, *strides)))
+    or len(shape) != len(strides)
+    or len(shape) > 8
+  ):
+    raise pickle.UnpicklingError(f"{name} has a strange geometry")
+  steps = zip(shape, strides, strict=True)
+  last = offset + sum((n - 1) * step for n, step in steps)
+  size = math.prod(shape)
+  # More values than stored would be one value repeated, perhaps endlessly.
+  if size > data.size or (size and last >= data.size):
+    raise pickle.UnpicklingError(f"{name} reaches beyond its storage")
+  if not size:
+    return np.zeros(shape, data.dtype)
+  bytes_ = [step * data.itemsize for step in strides]
+  return np.lib.stride_tricks.as_strided(
+    data[offset:], shape, bytes_, writeable=False
+  )
+
+
+def _describe(head: bytes) -> str:
+  if not head:
+    return "is empty; get it again"
+  if head.lstrip()[:1] == b"<":
+    return "is a web page, not weights; the download failed, get it again"
+  if head[:1] == b"\x80":
+    return (
+      "is a bare pickle, as PyTorch wrote before 1.6, which can run code and "
+      "is refused; save it again with torch.save of a newer PyTorch"
+    )
+  return (
+    f"is no weights file or is cut short; wanted {', '.join(SUFFIXES)} contents"
+  )
+
+
+def _cached_vgg19() -> pathlib.Path:
+  folder = os.environ.get("ENHANCE_CACHE") or "~/.cache/enhance_jax"
+  cache = pathlib.Path(folder).expanduser()
+  files = [f for f in cache.glob("vgg19*") if f.suffix in SUFFIXES]
+  return min(files, default=cache / VGG19_FILE)
+
+
+def _check_digest(path: pathlib.Path, sha256: str | None) -> None:
+  ending = re.search(r"-([0-9a-f]{8})$", path.stem)
+  wanted = (sha256 or (ending[1] if ending else "")).lower()
+  if not wanted:
+    return
+  with path.open("rb") as file:
+    digest = hashlib.file_digest(file, "sha256").hexdigest()
+  if (digest != wanted) if sha256 else not digest.startswith(wanted):
+    raise EnhanceError(
+      f"{path} has the SHA-256 {digest}; wanted {wanted}"
+      f"{'' if sha256 else '... as its name says'}; the file is damaged or "
+      "another one, get it again"
+    )
+
+
+def _vgg19_params(
+  path: pathlib.Path, tensors: dict[str, np.ndarray]
+) -> dict[str, dict[str, np.ndarray]]:
+  # Here, so that reading weights does not take the seconds jax needs to load.
+  from enhance_jax.models import vgg
+
+  params, index, channels = {}, 0, 3
+  for name in vgg.CONVOLUTIONS:
+    if name.endswith("_1") and name != "conv1_1":
+      index += 1
+    key = f"features.{index}"
+    kernel = tensors.get(f"{key}.weight")
+    bias = tensors.get(f"{key}.bias")
+    if kernel is None or bias is None:
+      raise EnhanceError(
+        f"{path} is not VGG19: it lacks {key}.weight or .bias ({name}) of "
+        "torchvision's layout"
+      )
+    if kernel.shape != (*bias.shape, channels, 3, 3):
+      raise EnhanceError(
+        f"{path} is not VGG19: {key} ({name}) has a weight of shape "
+        f"{kernel.shape} and a bias of shape {bias.shape}; wanted "
+        f"(C, {channels}, 3, 3) and (C,)"
+      )
+    params[name] = {
+      "kernel": kernel.transpose(2, 3, 1, 0).astype(np.float32),
+      "bias": bias.astype(np.float32),
+    }
+    channels, index = bias.shape[0], index + 2
+  return params

@@ -1,0 +1,310 @@
+"""Portable weights: one safetensors file with its model card inside.
+
+`NAME.safetensors` alone suffices to rebuild a generator; `NAME.json` beside
+it is the same card for people, plus the SHA-256 of the weights file.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import platform
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from enhance_jax import errors, registry, weights
+
+FORMAT = "enhance_jax generator 1"
+SUFFIX = ".safetensors"
+COLLECTIONS = ("params", "batch_stats")
+REQUIRED = ("format", "model", "kwargs", "scale", "generative")
+_SHOWN = 8
+
+Variables = Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Generator:
+  """A generator read back from its file.
+
+  Attributes:
+    model: its name in `registry.GENERATORS`.
+    kwargs: what it was built with.
+    module: the Linen module.
+    variables: {"params", "batch_stats"}, nested, float32 numpy leaves.
+    card: the model card.
+    sha256: digest of the weights file, hexadecimal; "" if made in memory.
+  """
+
+  model: str
+  kwargs: dict[str, Any]
+  module: Any
+  variables: dict[str, Any]
+  card: dict[str, Any]
+  sha256: str
+
+
+def save_generator(
+  path: str | os.PathLike,
+  *,
+  model: str,
+  kwargs: Mapping[str, Any],
+  variables: Variables,
+  card: Mapping[str, Any],
+) -> pathlib.Path:
+  """Writes PATH.safetensors and its readable card PATH.json, each atomically.
+
+  Args:
+    path: with or without ".safetensors".
+    model: name in `registry.GENERATORS`.
+    kwargs: what the module is built with; values must be JSON's.
+    variables: collections "params" and, if any, "batch_stats"; stored float32.
+    card: what is known of the training (config, phase, steps, data, ...) and
+      "generative": whether an adversarial loss shaped these weights. Name,
+      arguments, scale, channels, radius and versions are filled in here.
+
+  Returns:
+    the path of the weights file.
+
+  Raises:
+    ValueError: the card lacks "generative", or JSON cannot hold it.
+    EnhanceError: the variables are not the module's.
+  """
+  from safetensors.numpy import save
+
+  if not isinstance(card.get("generative"), bool):
+    raise ValueError('a model card needs "generative": True or False')
+  module = registry.build(registry.GENERATORS, model, "generator", **kwargs)
+  tensors = flatten(variables)
+  _check_shapes(tensors, expected_shapes(module), f'model "{model}"')
+  full = {
+    "format": FORMAT,
+    "model": model,
+    "kwargs": dict(kwargs),
+    "scale": module.scale,
+    "channels": module.channels,
+    "radius": module.radius,
+    **card,
+    "versions": versions(),
+  }
+  text = json.dumps(full, sort_keys=True)
+  data = save(tensors, metadata={"card": text})
+  weights_path, card_path = _paths(path)
+  # An old card must not stand beside new weights, not even after a crash.
+  card_path.unlink(missing_ok=True)
+  write_atomic(weights_path, data)
+  full["sha256"] = hashlib.sha256(data).hexdigest()
+  write_atomic(card_path, (json.dumps(full, indent=2) + "\n").encode())
+  return weights_path
+
+
+def load_generator(path: str | os.PathLike) -> Generator:
+  """Reads and verifies a file that `save_generator` wrote.
+
+  The card inside the file is the one that counts. A card beside the file is
+  read for its digest only.
+
+  Raises:
+    EnhanceError: no such file, not safetensors, no card in it, a digest other
+      than the card's, values that are not finite, or names and shapes other
+      than the model's (the difference is listed).
+  """
+  weights_path, card_path = _paths(path)
+  if not weights_path.is_file():
+    raise errors.EnhanceError(
+      f"{weights_path} does not exist; wanted a generator's .safetensors file"
+    )
+  digest = file_sha256(weights_path)
+  _check_digest(weights_path, card_path, digest)
+  tensors = weights.read_tensors(weights_path)
+  card = _read_card(weights_path)
+  kwargs = card["kwargs"]
+  try:
+    module = registry.build(
+      registry.GENERATORS, card["model"], "generator", **kwargs
+    )
+    expected = expected_shapes(module)
+  except (errors.EnhanceError, TypeError, ValueError) as error:
+    raise errors.EnhanceError(
+      f"{weights_path}: its card asks for a generator that cannot be built: "
+      f"{error}"
+    ) from error
+  _check_shapes(tensors, expected, str(weights_path))
+  return Generator(
+    model=card["model"],
+    kwargs=kwargs,
+    module=module,
+    variables=_unflatten(tensors, weights_path),
+    card=card,
+    sha256=digest,
+  )
+
+
+def flatten(variables: Variables) -> dict[str, np.ndarray]:
+  """{"params/conv_in/kernel": float32 array, ...} of nested collections."""
+  from flax import traverse_util
+
+  chosen = {
+    name: variables[name] for name in COLLECTIONS if variables.get(name)
+  }
+  flat = traverse_util.flatten_dict(chosen, sep="/")
+  return {
+    name: np.ascontiguousarray(np.asarray(flat[name], np.float32))
+    for name in sorted(flat)
+  }
+
+
+def expected_shapes(module: Any) -> dict[str, tuple[int, ...]]:
+  """Name -> shape of every array the module keeps; nothing is computed."""
+  import jax
+  from flax import traverse_util
+
+  lr = jax.ShapeDtypeStruct((1, 8, 8, module.channels), np.float32)
+  tree = jax.eval_shape(
+    lambda key, x: module.init(key, x, train=False), jax.random.key(0), lr
+  )
+  flat: dict[str, Any] = traverse_util.flatten_dict(dict(tree), sep="/")
+  return {name: tuple(leaf.shape) for name, leaf in flat.items()}
+
+
+def versions() -> dict[str, str]:
+  """The versions that weights depend on, for the card."""
+  import flax
+  import jax
+
+  return {
+    "python": platform.python_version(),
+    "jax": jax.__version__,
+    "flax": flax.__version__,
+    "numpy": np.__version__,
+  }
+
+
+def file_sha256(path: str | os.PathLike) -> str:
+  """Hexadecimal SHA-256 of a file."""
+  with open(path, "rb") as file:
+    return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_atomic(path: pathlib.Path, data: bytes) -> None:
+  """Replaces the file at `path` by `data`, wholly or not at all."""
+  temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+  try:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+      with temporary.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+      os.replace(temporary, path)
+    except BaseException:
+      temporary.unlink(missing_ok=True)
+      raise
+  except OSError as error:
+    raise errors.EnhanceError(
+      f"{path}: cannot be written ({error.strerror or error}); check that the "
+      "folder may be written to and has room"
+    ) from error
+
+
+def _paths(path: str | os.PathLike) -> tuple[pathlib.Path, pathlib.Path]:
+  # Not with_suffix: "generator.pixel" has a dot of its own.
+  text = os.fspath(path).removesuffix(SUFFIX)
+  return pathlib.Path(text + SUFFIX), pathlib.Path(text + ".json")
+
+
+def _read_card(path: pathlib.Path) -> dict[str, Any]:
+  from safetensors import SafetensorError, safe_open
+
+  try:
+    with safe_open(path, framework="numpy") as file:
+      text = (file.metadata() or {}).get("card", "")
+  except (SafetensorError, OSError) as error:
+    raise errors.EnhanceError(
+      f"{path} is not a whole safetensors file ({error}); copy it again"
+    ) from error
+  if not text:
+    raise errors.EnhanceError(
+      f"{path} holds tensors but no model card, so the network they belong to "
+      "is unknown; wanted a file that a training run of this project wrote"
+    )
+  try:
+    card = json.loads(text)
+  except ValueError as error:
+    raise errors.EnhanceError(
+      f"{path}: its model card is not JSON ({error}); copy the file again"
+    ) from error
+  missing = [key for key in REQUIRED if key not in card]
+  if missing or card["format"] != FORMAT or type(card["kwargs"]) is not dict:
+    got = f"lacks {', '.join(missing)}" if missing else f"is {card['format']!r}"
+    raise errors.EnhanceError(
+      f'{path}: its model card {got}; wanted format "{FORMAT}"'
+    )
+  return card
+
+
+def _check_digest(
+  path: pathlib.Path, card_path: pathlib.Path, digest: str
+) -> None:
+  if not card_path.is_file():
+    return
+  try:
+    stated = json.loads(card_path.read_text())["sha256"]
+  except (ValueError, KeyError, TypeError) as error:
+    raise errors.EnhanceError(
+      f"{card_path} is no model card with a sha256; delete it to go by the "
+      f"card inside {path.name}"
+    ) from error
+  if stated != digest:
+    raise errors.EnhanceError(
+      f"{path} has SHA-256 {digest[:12]}..., its card {card_path.name} says "
+      f"{str(stated)[:12]}...; the file was damaged or replaced: copy both "
+      "again"
+    )
+
+
+def _check_shapes(
+  tensors: Mapping[str, np.ndarray],
+  expected: Mapping[str, tuple[int, ...]],
+  where: str,
+) -> None:
+  missing = sorted(set(expected) - set(tensors))
+  unexpected = sorted(set(tensors) - set(expected))
+  shapes = [
+    f"{name} is {list(tensors[name].shape)}, wanted {list(expected[name])}"
+    for name in sorted(set(expected) & set(tensors))
+    if tuple(tensors[name].shape) != expected[name]
+  ]
+  parts = []
+  for title, names in (
+    ("missing", missing),
+    ("unexpected", unexpected),
+    ("other shape", shapes),
+  ):
+    if names:
+      more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+      parts.append(f"{title}: {', '.join(names[:_SHOWN])}{more}")
+  if parts:
+    raise errors.EnhanceError(
+      f"{where}: the arrays are not those of the generator; " + "; ".join(parts)
+    )
+
+
+def _unflatten(
+  tensors: Mapping[str, np.ndarray], where: pathlib.Path
+) -> dict[str, Any]:
+  from flax import traverse_util
+
+  flat = {}
+  for name, value in tensors.items():
+    flat[name] = np.asarray(value, np.float32)
+    if not np.isfinite(flat[name]).all():
+      raise errors.EnhanceError(
+        f"{where}: {name} holds NaN or infinity; the training had diverged, "
+        "take an earlier file"
+      )
+  return traverse_util.unflatten_dict(flat, sep="/")

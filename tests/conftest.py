@@ -1,0 +1,21 @@
+"""Shared test set-up: four CPU devices, strict ranks, warnings are errors."""
+
+import os
+import pathlib
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("JAX_NUM_CPU_DEVICES", "4")
+
+import jax  # noqa: E402
+import pytest  # noqa: E402
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> pathlib.Path:
+  """The folder of real test data, or a skip that says how to get one."""
+  value = os.environ.get("ENHANCE_DATA")
+  if not value:
+    pytest.skip("ENHANCE_DATA names no folder with the public test sets")
+  return pathlib.Path(value).resolve()
