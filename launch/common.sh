@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced by the launch scripts: finds a Python, keeps an environment up to date.
+# Sourced by the launch scripts: finds a Python, keeps an environment current.
 
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)"
 export PIP_DISABLE_PIP_VERSION_CHECK=1
@@ -92,7 +92,8 @@ project = tomllib.loads(pathlib.Path(root, "pyproject.toml").read_text())
 known = project["project"]["optional-dependencies"]
 for extra in extras:
   if extra not in known:
-    sys.exit(f"enhance_jax: error: no extra {extra!r}; known: {', '.join(known)}")
+    known = ", ".join(known)
+    sys.exit(f"enhance_jax: error: no extra {extra!r}; known: {known}")
 lines = [line for extra in extras for line in known[extra]]
 version = "%d.%d" % sys.version_info[:2]
 key = "\n".join([version, needed, *lines])
@@ -138,8 +139,8 @@ install() {
   local venv="$1" key="$2" extras="$3" log="$1/install.log"
   local status=0 started=$SECONDS
   shift 3
-  say "installing into $venv with Python $FOUND_VERSION (1.1 GB, about a" \
-    "minute; extras: ${extras:-none}; log: $log)"
+  say "installing into $venv with Python $FOUND_VERSION (1.1 GB in about a" \
+    "minute, more with cuda, tpu or tf; extras: ${extras:-none}; log: $log)"
   rm -rf "$venv"
   mkdir -p "$venv"
   printf 'partial\n%s\n' "$extras" >"$venv/enhance.state"

@@ -6,7 +6,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 usage() {
   cat <<'TEXT'
-bash launch/tpu_vm.sh create|setup|run|status|delete NAME [OPTION]... [ARGUMENT]...
+bash launch/tpu_vm.sh COMMAND NAME [OPTION]... [ARGUMENT]...
 
   create  queues a request for the TPU; status says when it is ACTIVE
   setup   copies the project to every worker and installs it there
@@ -73,7 +73,7 @@ bash enhance_jax/launch/local.sh --extra=tpu --install'
 
 # What the worker knows about a run that an earlier call started.
 # shellcheck disable=SC2016  # expanded on the worker
-IN_PROGRESS='pid="$(cat enhance_jax.pid 2>/dev/null)" && kill -0 "$pid" 2>/dev/null'
+IN_PROGRESS='pid="$(cat enhance_jax.pid 2>&1)" && kill -0 "$pid" 2>/dev/null'
 
 run() {
   local line

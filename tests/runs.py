@@ -107,7 +107,5 @@ def digests(workdir: pathlib.Path) -> dict[str, str]:
   """SHA-256 of every array in the newest checkpoint."""
   folder = workdir / "checkpoints"
   newest = max(int(p.name) for p in folder.iterdir() if p.name.isdigit())
-  (path,) = [
-    p for p in (folder / str(newest) / "meta").iterdir() if p.is_file()
-  ]
+  path = folder / str(newest) / "meta" / "metadata"
   return json.loads(path.read_text())["sha256"]

@@ -73,7 +73,11 @@ def test_a_signal_saves_and_says_how_to_go_on(tmp_path, environment, number):
   workdir = tmp_path / "run"
   path = workdir / "metrics.jsonl"
   args = runs.command(workdir, *LENGTH)
-  output = runs.kill_when(args, environment, path.exists, number)
+
+  def training():
+    return path.exists() and path.read_text()
+
+  output = runs.kill_when(args, environment, training, number)
   assert "resume with the same command" in output
   assert output.endswith(f"exit status {128 + number}")
   output = runs.run(args, environment)

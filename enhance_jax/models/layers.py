@@ -238,11 +238,11 @@ class PReLU(nn.Module):
   Attributes:
     kind: "channel" for one slope a channel (Lasagne), "scalar" for one in all
       (PyTorch's default).
-    init: the slope at the start.
+    start: the slope before training.
   """
 
   kind: str = "channel"
-  init: float = 0.25
+  start: float = 0.25
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
@@ -252,7 +252,7 @@ class PReLU(nn.Module):
         f'PReLU kind "{self.kind}" is unknown; use "channel" or "scalar"'
       )
     count = x.shape[-1] if self.kind == "channel" else 1
-    start = nn.initializers.constant(self.init)
+    start = nn.initializers.constant(self.start)
     slope = self.param("slope", start, (count,))
     negative = (_channels(slope, x) * x).astype(x.dtype)
     return jnp.where(x >= 0, x, negative)

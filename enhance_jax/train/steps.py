@@ -209,9 +209,9 @@ def train_step(
   lr = recipe.degrade(hr, key)
   result = _accumulated(recipe, state, lr, hr, constants)
   metrics = dict(result.metrics)
-  metrics["grad_norm/generator"] = optax.global_norm(result.generator_grads)
+  metrics["grad_norm/generator"] = optax.tree.norm(result.generator_grads)
   if recipe.phase.objective.uses_discriminator:
-    metrics["grad_norm/discriminator"] = optax.global_norm(
+    metrics["grad_norm/discriminator"] = optax.tree.norm(
       result.discriminator_grads
     )
   fine = _finite(metrics) & _finite(

@@ -1,0 +1,408 @@
+"""Weight files: what is read, what is refused, and that nothing runs."""
+
+import hashlib
+import pickle
+import zipfile
+
+import ml_dtypes
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from enhance_jax import errors, weights
+from enhance_jax.models import vgg
+
+ARRAYS = {
+  "a.weight": np.arange(6, dtype=np.float32).reshape(2, 3),
+  "b": np.asarray([1, -2], np.int64),
+}
+
+
+def text(word):
+  return b"X" + len(word).to_bytes(4, "little") + word.encode()
+
+
+def number(value):
+  return b"J" + value.to_bytes(4, "little", signed=True)
+
+
+def numbers(values):
+  return b"(" + b"".join(map(number, values)) + b"t"
+
+
+def tensor(kind, key, size, shape, strides, offset=0):
+  """What PyTorch's pickle says of one tensor, opcode by opcode."""
+  return (
+    b"ctorch._utils\n_rebuild_tensor_v2\n(("
+    + text("storage")
+    + f"ctorch\n{kind}\n".encode()
+    + text(key)
+    + text("cpu")
+    + number(size)
+    + b"tQ"
+    + number(offset)
+    + numbers(shape)
+    + numbers(strides)
+    + b"\x89ccollections\nOrderedDict\n)RtR"
+  )
+
+
+def dictionary(**entries):
+  body = b"".join(text(key) + value for key, value in entries.items())
+  return b"}(" + body + b"u"
+
+
+def write_pth(path, body, storages=(), *, compression=zipfile.ZIP_STORED):
+  """A file as torch.save lays it out."""
+  with zipfile.ZipFile(path, "w", compression) as archive:
+    archive.writestr("archive/data.pkl", b"\x80\x02" + body + b".")
+    archive.writestr("archive/byteorder", "little")
+    for key, data in dict(storages).items():
+      archive.writestr(f"archive/data/{key}", data)
+  return path
+
+
+def refused(path, words):
+  """Checks that reading fails in one clear error that names the file."""
+  with pytest.raises(errors.EnhanceError, match=words) as caught:
+    weights.read_tensors(path)
+  assert str(path) in str(caught.value)
+
+
+def same(found, expected):
+  assert found.keys() == expected.keys()
+  for name, array in expected.items():
+    assert found[name].dtype == array.dtype
+    np.testing.assert_array_equal(found[name], array)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
+def test_numpy_and_safetensors(tmp_path, suffix):
+  path = tmp_path / f"w{suffix}"
+  (np.savez if suffix == ".npz" else lambda p, **a: save_file(a, p))(
+    path, **ARRAYS
+  )
+  same(weights.read_tensors(path), ARRAYS)
+
+
+def test_the_contents_decide_not_the_name(tmp_path):
+  path = tmp_path / "w.pth"
+  save_file(ARRAYS, path)
+  same(weights.read_tensors(path), ARRAYS)
+
+
+def test_pth_by_hand(tmp_path):
+  data = np.arange(6, dtype=np.float32)
+  half = np.asarray([1.5, -2], ml_dtypes.bfloat16)
+  body = dictionary(
+    plain=tensor("FloatStorage", "0", 6, (2, 3), (3, 1)),
+    turned=tensor("FloatStorage", "0", 6, (2, 2), (1, 3), offset=1),
+    scalar=tensor("FloatStorage", "0", 6, (), (), offset=5),
+    empty=tensor("FloatStorage", "0", 6, (0, 3), (3, 1)),
+    half=tensor("BFloat16Storage", "1", 2, (2,), (1,)),
+    epoch=number(3),
+  )
+  storages = {"0": data.tobytes(), "1": half.tobytes()}
+  path = write_pth(tmp_path / "w.pth", body, storages)
+  same(
+    weights.read_tensors(path),
+    {
+      "plain": data.reshape(2, 3),
+      "turned": np.asarray([[1, 4], [2, 5]], np.float32),
+      "scalar": np.asarray(5, np.float32),
+      "empty": np.zeros((0, 3), np.float32),
+      "half": half,
+    },
+  )
+
+
+def test_pth_of_pytorch(tmp_path):
+  torch = pytest.importorskip("torch", reason="writes a PyTorch file")
+  module = torch.nn.Sequential(
+    torch.nn.Conv2d(2, 3, 3), torch.nn.BatchNorm2d(3)
+  )
+  whole = torch.arange(12.0).reshape(3, 4)
+  path = tmp_path / "w.pth"
+  torch.save(
+    {
+      "params": module.state_dict(),
+      "parameter": torch.nn.Parameter(whole.bfloat16()),
+      "view": whole.T[1:],
+      "mask": whole > 3,
+      "epoch": 7,
+    },
+    path,
+  )
+  expected = {
+    f"params.{name}": value.numpy()
+    for name, value in module.state_dict().items()
+  }
+  expected["parameter"] = whole.numpy().astype(ml_dtypes.bfloat16)
+  expected["view"] = whole.T[1:].numpy()
+  expected["mask"] = (whole > 3).numpy()
+  same(weights.read_tensors(path), expected)
+
+
+def test_malicious_pickle_is_refused_and_does_not_run(tmp_path):
+  victim = tmp_path / "victim"
+  victim.write_text("alive")
+
+  class Evil:
+    def __reduce__(self):
+      import os
+
+      return os.remove, (str(victim),)
+
+  for protocol in range(5):
+    body = pickle.dumps({"w": Evil()}, protocol=protocol)
+    # The bait works where pickles are executed.
+    path = tmp_path / f"{protocol}.pth"
+    with zipfile.ZipFile(path, "w") as archive:
+      archive.writestr("archive/data.pkl", body)
+    refused(path, r"(posix|nt|os)\.remove, which is refused")
+    assert victim.exists()
+  pickle.loads(body)
+  assert not victim.exists()
+
+
+@pytest.mark.parametrize(
+  "words",
+  [
+    b"cbuiltins\neval\n",
+    b"cos\nsystem\n",
+    b"ctorch.jit\nload\n",
+    b"ctorch\nload\n",
+    b"ccollections\nOrderedDict.__init__\n",
+    b"cnumpy._core.multiarray\n_reconstruct\n",
+    # A reference without the GLOBAL opcode.
+    text("builtins") + text("exec") + b"\x93",
+  ],
+)
+def test_every_other_word_is_refused(tmp_path, words):
+  refused(write_pth(tmp_path / "w.pth", words), "refused")
+
+
+def test_numpy_object_arrays_are_refused(tmp_path):
+  path = tmp_path / "w.npz"
+  np.savez(path, a=np.asarray([{}], dtype=object))
+  refused(path, "allow_pickle=False|Object arrays")
+
+
+FOUR = np.arange(4, dtype=np.float32).tobytes()
+
+
+@pytest.mark.parametrize(
+  ("shape", "strides", "offset"),
+  [
+    ((5,), (1,), 0),
+    ((4,), (1,), 1),
+    ((2, 2), (3, 1), 0),
+    ((2,), (-1,), 3),
+    ((2,), (1,), -1),
+    ((-2,), (1,), 0),
+    # One value repeated two thousand million times.
+    ((2**31 - 1,), (0,), 0),
+    ((2, 2), (1,), 0),
+  ],
+)
+def test_geometry_outside_the_storage_is_refused(
+  tmp_path, shape, strides, offset
+):
+  body = dictionary(w=tensor("FloatStorage", "0", 4, shape, strides, offset))
+  refused(write_pth(tmp_path / "w.pth", body, {"0": FOUR}), "damaged")
+
+
+def test_storage_shorter_or_longer_than_declared(tmp_path):
+  body = dictionary(w=tensor("FloatStorage", "0", 4, (4,), (1,)))
+  for data in (FOUR[:-1], b""):
+    refused(write_pth(tmp_path / "w.pth", body, {"0": data}), "cut short")
+  refused(write_pth(tmp_path / "w.pth", body, {"0": 2 * FOUR}), "larger than")
+  refused(write_pth(tmp_path / "w.pth", body), "damaged")
+
+
+def test_compressed_parts_are_refused(tmp_path):
+  body = dictionary(w=tensor("FloatStorage", "0", 4, (4,), (1,)))
+  path = write_pth(
+    tmp_path / "w.pth", body, {"0": FOUR}, compression=zipfile.ZIP_DEFLATED
+  )
+  refused(path, "compressed")
+
+
+def test_cyclic_dictionaries_end(tmp_path):
+  # d = {}; d["d"] = d
+  refused(
+    write_pth(tmp_path / "w.pth", b"}q\x00" + text("d") + b"h\x00s"),
+    "nested too deeply",
+  )
+
+
+def test_a_flipped_bit_is_found(tmp_path):
+  body = dictionary(w=tensor("FloatStorage", "0", 4, (4,), (1,)))
+  path = write_pth(tmp_path / "w.pth", body, {"0": FOUR})
+  raw = bytearray(path.read_bytes())
+  raw[raw.index(FOUR) + 5] ^= 1
+  path.write_bytes(raw)
+  refused(path, "damaged.*CRC")
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".npz", ".safetensors"])
+def test_truncated_files(tmp_path, suffix):
+  path = tmp_path / f"w{suffix}"
+  if suffix == ".pth":
+    body = dictionary(w=tensor("FloatStorage", "0", 4, (4,), (1,)))
+    write_pth(path, body, {"0": FOUR})
+  elif suffix == ".npz":
+    np.savez(path, **ARRAYS)
+  else:
+    save_file(ARRAYS, path)
+  whole = path.read_bytes()
+  for size in (4, 20, len(whole) // 2, len(whole) - 1):
+    path.write_bytes(whole[:size])
+    refused(path, "damaged|cut short")
+
+
+@pytest.mark.parametrize(
+  ("contents", "words"),
+  [
+    (b"", "empty"),
+    (b"<!DOCTYPE html><html>404</html>", "web page"),
+    (pickle.dumps({"a": 1}, protocol=2), "bare pickle"),
+    (b"hello there, this is text", "no weights file"),
+  ],
+)
+def test_other_files(tmp_path, contents, words):
+  path = tmp_path / "w.pth"
+  path.write_bytes(contents)
+  refused(path, words)
+
+
+def test_missing_file_and_folder(tmp_path):
+  refused(tmp_path / "none.pth", "cannot be read")
+  refused(tmp_path, "cannot be read")
+
+
+def test_no_tensors(tmp_path):
+  path = write_pth(tmp_path / "w.pth", dictionary(epoch=number(1)))
+  refused(path, "no tensors")
+
+
+# Where torchvision has VGG19's convolutions among `features`.
+INDICES = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34)
+
+
+def vgg_arrays():
+  """A narrow network in torchvision's layout."""
+  rng, arrays, channels = np.random.default_rng(0), {}, 3
+  for i, index in enumerate(INDICES):
+    shape = (2 + i % 3, channels, 3, 3)
+    arrays[f"features.{index}.weight"] = rng.random(shape, np.float32)
+    arrays[f"features.{index}.bias"] = rng.random(shape[0], np.float32)
+    channels = shape[0]
+  arrays["classifier.0.weight"] = np.zeros((2, 2), np.float32)
+  return arrays
+
+
+def digest(path):
+  return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def write_vgg(folder, suffix=".npz", arrays=None):
+  """The file under a name that carries its digest, as torchvision's does."""
+  path = folder / f"new{suffix}"
+  arrays = arrays or vgg_arrays()
+  if suffix == ".npz":
+    np.savez(path, **arrays)
+  elif suffix == ".safetensors":
+    save_file(arrays, path)
+  else:
+    body = {
+      name: tensor(
+        "FloatStorage",
+        name,
+        a.size,
+        a.shape,
+        [stride // 4 for stride in a.strides],
+      )
+      for name, a in arrays.items()
+    }
+    storages = {name: a.tobytes() for name, a in arrays.items()}
+    write_pth(path, dictionary(**body), storages)
+  return path.rename(folder / f"vgg19-{digest(path)[:8]}{suffix}")
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors", ".pth"])
+def test_vgg19_from_the_cache(tmp_path, monkeypatch, suffix):
+  monkeypatch.setenv("ENHANCE_CACHE", str(tmp_path))
+  write_vgg(tmp_path, suffix)
+  params = weights.find_vgg19()
+  assert tuple(params) == vgg.CONVOLUTIONS
+  arrays = vgg_arrays()
+  for name, index in zip(params, INDICES, strict=True):
+    np.testing.assert_array_equal(
+      params[name]["kernel"],
+      arrays[f"features.{index}.weight"].transpose(2, 3, 1, 0),
+    )
+    np.testing.assert_array_equal(
+      params[name]["bias"], arrays[f"features.{index}.bias"]
+    )
+    assert params[name]["kernel"].dtype == np.float32
+
+
+def test_vgg19_from_the_home_folder(tmp_path, monkeypatch):
+  monkeypatch.delenv("ENHANCE_CACHE", raising=False)
+  monkeypatch.setenv("HOME", str(tmp_path))
+  folder = tmp_path / ".cache" / "enhance_jax"
+  folder.mkdir(parents=True)
+  write_vgg(folder)
+  assert len(weights.find_vgg19()) == 16
+
+
+def test_vgg19_explicit_path_wins(tmp_path, monkeypatch):
+  monkeypatch.setenv("ENHANCE_CACHE", str(tmp_path / "empty"))
+  assert len(weights.find_vgg19(write_vgg(tmp_path))) == 16
+
+
+def test_vgg19_absent_says_how_to_get_it(tmp_path, monkeypatch):
+  monkeypatch.setenv("ENHANCE_CACHE", str(tmp_path))
+  with pytest.raises(errors.EnhanceError) as caught:
+    weights.find_vgg19()
+  for words in ("vgg19-dcbb9e9d.pth", "ENHANCE_CACHE", "config.vgg.weights"):
+    assert words in str(caught.value)
+  with pytest.raises(errors.EnhanceError, match="there is no .*mine.npz"):
+    weights.find_vgg19(tmp_path / "mine.npz")
+
+
+def test_vgg19_digests(tmp_path):
+  path = write_vgg(tmp_path)
+  right = digest(path)
+  assert weights.find_vgg19(path, right.upper())
+  with pytest.raises(errors.EnhanceError, match=f"{right}; wanted {'0' * 64}"):
+    weights.find_vgg19(path, "0" * 64)
+  # The digest given outweighs the one in the name.
+  wrong = path.rename(tmp_path / "vgg19-00000000.npz")
+  assert weights.find_vgg19(wrong, right)
+  with pytest.raises(errors.EnhanceError, match="as its name says"):
+    weights.find_vgg19(wrong)
+  # A name without a digest promises nothing.
+  assert weights.find_vgg19(wrong.rename(tmp_path / "mine.npz"))
+
+
+def test_other_architectures_are_not_vgg19(tmp_path):
+  arrays = vgg_arrays()
+  deep = {
+    name: array
+    for name, array in arrays.items()
+    if not name.startswith("features.34")
+  }
+  wide = {**arrays, "features.2.weight": np.zeros((3, 9, 3, 3), np.float32)}
+  large = {**arrays, "features.0.weight": np.zeros((2, 3, 5, 5), np.float32)}
+  bias = {**arrays, "features.5.bias": np.zeros((9,), np.float32)}
+  for broken, words in (
+    (deep, r"lacks features.34.weight or .bias \(conv5_4\)"),
+    (wide, r"features.2 \(conv1_2\).*\(3, 9, 3, 3\)"),
+    (large, r"features.0 \(conv1_1\)"),
+    (bias, r"features.5 \(conv2_1\)"),
+  ):
+    path = write_vgg(tmp_path, arrays=broken)
+    with pytest.raises(errors.EnhanceError, match=words):
+      weights.find_vgg19(path)
