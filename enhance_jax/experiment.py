@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 import ml_collections
+from absl import logging
 
 from enhance_jax import cache, errors, scoring, validation, zoo
 from enhance_jax import config as config_lib
@@ -163,6 +164,8 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> int:
     EnhanceError: settings, data, folder or training went wrong.
   """
   config_lib.validate(config)
+  # Orbax warns of every checkpoint that has no score.
+  logging.set_verbosity(logging.ERROR)
   mesh.initialize()
   cache.enable_compilation_cache()
   devices = mesh.Mesh()

@@ -130,13 +130,16 @@ class Comparison:
       hr, lr = self._held_out.hr[index], self._held_out.lr[index]
       window = _busiest(hr, _DETAIL, self._scale)
       enlarged = lr.repeat(self._scale, 0).repeat(self._scale, 1)
-      columns = [(["LR, pixels repeated", ""], enlarged[window])]
-      for upscaler in shown:
-        scores, sr = self._results[upscaler]
-        values = scores["images"][name]
+      height, width = lr.shape[:2]
+      pictures = [(f"LR {width}x{height} (nearest)", "nearest", enlarged)]
+      pictures += [(up, up, self._results[up][1][index]) for up in shown]
+      columns = []
+      for title, upscaler, picture in pictures:
+        values = self._results[upscaler][0]["images"][name]
         caption = f"{values['psnr']:.2f} dB / {values['ssim']:.4f}"
-        columns.append(([upscaler, caption], sr[index][window]))
-      columns.append((["HR", ""], hr[window]))
+        columns.append(([title, caption], picture[window]))
+      size = f"{hr.shape[1]}x{hr.shape[0]}, the reference"
+      columns.append((["HR", size], hr[window]))
       rows.append((name, columns))
     title = "Details; PSNR and SSIM are of the whole picture"
     page = figures.comparison_page(rows, title=title)

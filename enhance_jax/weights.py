@@ -56,11 +56,14 @@ class _Tensor(NamedTuple):
   strides: Any
 
 
-def read_tensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
-  """Reads every array of a weights file; the contents decide the format.
+def read_tensors(
+  path: str | os.PathLike, *, prefix: str = ""
+) -> dict[str, np.ndarray]:
+  """Reads the arrays of a weights file; the contents decide the format.
 
   Args:
     path: a `.safetensors`, `.npz` or PyTorch (1.6 or later) file.
+    prefix: only arrays whose names begin so; the others take no memory.
 
   Returns:
     name -> array as stored, perhaps read-only; nested dictionaries in a
@@ -77,14 +80,17 @@ def read_tensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
       with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
         if any(name.endswith("data.pkl") for name in names):
-          return _read_torch(archive)
+          return _read_torch(archive, prefix)
       with np.load(path, allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files}
+        wanted = [name for name in arrays.files if name.startswith(prefix)]
+        return {name: arrays[name] for name in wanted}
     if head[8:9] == b"{":
       # Only here: the other formats do without the package.
-      from safetensors.numpy import load_file
+      from safetensors import safe_open
 
-      return load_file(path)
+      with safe_open(path, framework="numpy") as arrays:
+        wanted = [name for name in arrays.keys() if name.startswith(prefix)]
+        return {name: arrays.get_tensor(name) for name in wanted}
   except EnhanceError as error:
     raise EnhanceError(f"{path}: {error}") from error
   except OSError as error:
@@ -120,7 +126,7 @@ def find_vgg19(
   if not found.is_file():
     raise EnhanceError(f"there is no VGG19 weights file {found}; {_VGG_HELP}")
   _check_digest(found, sha256)
-  return _vgg19_params(found, read_tensors(found))
+  return _vgg19_params(found, read_tensors(found, prefix="features."))
 
 
 _VGG_HELP = (
@@ -130,8 +136,24 @@ _VGG_HELP = (
 )
 
 
+# What PyTorch's writer uses, protocols 2 to 4. Not among them is BYTEARRAY8,
+# by which a few bytes can claim any amount of memory.
+_OPCODES = (
+  "PROTO FRAME STOP MARK MEMOIZE BINPUT LONG_BINPUT BINGET LONG_BINGET "
+  "NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 LONG1 BINFLOAT "
+  "BINUNICODE SHORT_BINUNICODE EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 "
+  "EMPTY_LIST APPEND APPENDS EMPTY_DICT SETITEM SETITEMS "
+  "GLOBAL STACK_GLOBAL BINPERSID REDUCE NEWOBJ BUILD"
+).split()
+
+
 class _Reader(pickle._Unpickler):
   """Python's own slow machine: its memory grows only with the input's size."""
+
+  dispatch = {
+    code: pickle._Unpickler.dispatch[code]
+    for code in (getattr(pickle, name)[0] for name in _OPCODES)
+  }
 
   def find_class(self, module: str, name: str) -> Any:
     """The five words; a storage type is a mere string, which nothing calls."""
@@ -162,7 +184,7 @@ class _Reader(pickle._Unpickler):
     return data
 
 
-def _read_torch(archive: zipfile.ZipFile) -> dict[str, np.ndarray]:
+def _read_torch(archive: zipfile.ZipFile, prefix: str) -> dict[str, np.ndarray]:
   (index,) = [n for n in archive.namelist() if n.endswith("data.pkl")]
   root = index.removesuffix("data.pkl")
   if root + "byteorder" in archive.namelist():
@@ -174,8 +196,13 @@ def _read_torch(archive: zipfile.ZipFile) -> dict[str, np.ndarray]:
   stream = io.BytesIO(_member(archive, index, _PICKLE_LIMIT))
   tree = _Reader(stream, encoding="utf-8").load()
   raw: dict[_Storage, np.ndarray] = {}
+  described = dict(_flatten(tree, "", 0))
+  if not described:
+    raise EnhanceError("it holds no tensors; wanted a state_dict")
   tensors = {}
-  for name, tensor in _flatten(tree, "", 0):
+  for name, tensor in described.items():
+    if not name.startswith(prefix):
+      continue
     storage = tensor.storage
     if not isinstance(storage, _Storage):
       raise pickle.UnpicklingError(f"{name} has no storage")
@@ -187,8 +214,6 @@ def _read_torch(archive: zipfile.ZipFile) -> dict[str, np.ndarray]:
         raise pickle.UnpicklingError(f"{name} is cut short")
       raw[storage] = np.frombuffer(data, dtype)
     tensors[name] = _view(name, raw[storage], tensor)
-  if not tensors:
-    raise EnhanceError("it holds no tensors; wanted a state_dict")
   return tensors
 
 

@@ -29,6 +29,7 @@ def environment(cache: pathlib.Path, devices: int = 1, **more: str) -> dict:
   """Variables for a run: compiled programs are shared through `cache`."""
   return {
     **os.environ,
+    "XLA_FLAGS": "",
     "JAX_PLATFORMS": "cpu",
     "JAX_NUM_CPU_DEVICES": str(devices),
     "ENHANCE_CACHE": str(cache),

@@ -116,6 +116,18 @@ def test_pth_by_hand(tmp_path):
   )
 
 
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors", ".pth"])
+def test_only_the_names_asked_for(tmp_path, suffix):
+  found = weights.read_tensors(write_vgg(tmp_path, suffix), prefix="classi")
+  same(found, {"classifier.0.weight": np.zeros((2, 2), np.float32)})
+
+
+def test_bfloat16_safetensors(tmp_path):
+  array = np.asarray([1.5, -2], ml_dtypes.bfloat16)
+  save_file({"w": array}, tmp_path / "w.safetensors")
+  same(weights.read_tensors(tmp_path / "w.safetensors"), {"w": array})
+
+
 def test_pth_of_pytorch(tmp_path):
   torch = pytest.importorskip("torch", reason="writes a PyTorch file")
   module = torch.nn.Sequential(
@@ -153,7 +165,7 @@ def test_malicious_pickle_is_refused_and_does_not_run(tmp_path):
 
       return os.remove, (str(victim),)
 
-  for protocol in range(5):
+  for protocol in range(2, 5):
     body = pickle.dumps({"w": Evil()}, protocol=protocol)
     # The bait works where pickles are executed.
     path = tmp_path / f"{protocol}.pth"
@@ -226,6 +238,12 @@ def test_compressed_parts_are_refused(tmp_path):
     tmp_path / "w.pth", body, {"0": FOUR}, compression=zipfile.ZIP_DEFLATED
   )
   refused(path, "compressed")
+
+
+def test_a_few_bytes_cannot_claim_memory(tmp_path):
+  # BYTEARRAY8 of 2^40 bytes: Python would reserve them before it reads.
+  body = b"\x96" + (2**40).to_bytes(8, "little")
+  refused(write_pth(tmp_path / "w.pth", body), "damaged.*KeyError: 150")
 
 
 def test_cyclic_dictionaries_end(tmp_path):

@@ -88,4 +88,4 @@ def feature_matching(fake: Sequence[Array], real: Sequence[Array]) -> Array:
     feature_distance(a, jax.lax.stop_gradient(b), norm="l1", reduce="mean")
     for a, b in zip(fake, real, strict=True)
   ]
-  return sum(layers) / len(layers)
+  return jnp.mean(jnp.stack(layers), axis=0)

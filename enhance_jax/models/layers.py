@@ -72,8 +72,10 @@ def _backward(stride: int, padding: int, saved, g: Array):
   x, kernel = saved
 
   def plain(x, kernel, g):
-    pull = jax.vjp(lambda *a: _plain(*a, stride, padding), x, kernel)[1]
-    return pull(g)
+    def run(x, kernel):
+      return _plain(x, kernel, stride, padding)
+
+    return jax.vjp(run, x, kernel)[1](g)
 
   def on_cpu(x, kernel, g):
     dx, dkernel = plain(x, kernel, g)
@@ -106,9 +108,7 @@ def _scatter_gradient(
   for a in range(size):
     row = [taps[..., a, b, :] for b in range(size)]
     rows.append(_interleave(row, stride, padding, 2, shape[2]))
-  dx = _interleave(rows, stride, padding, 1, shape[1]).astype(g.dtype)
-  # Keeps XLA from repeating the sum of taps in every use of the gradient.
-  return jax.lax.optimization_barrier(dx)
+  return _interleave(rows, stride, padding, 1, shape[1]).astype(g.dtype)
 
 
 def _interleave(
@@ -146,7 +146,8 @@ def _sum_of_rows(x: Array, kernel: Array, *, padding: int) -> Array:
   )
   height = rows.shape[1] - size + 1
   parts = rows.reshape(*rows.shape[:3], size, out)
-  return sum(parts[:, a : a + height, :, a] for a in range(size))
+  shifted = [parts[:, a : a + height, :, a] for a in range(size)]
+  return functools.reduce(jnp.add, shifted)
 
 
 class Conv(nn.Module):

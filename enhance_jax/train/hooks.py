@@ -97,7 +97,8 @@ class Progress:
   Args:
     total: steps of the whole run.
     step: the step it starts from.
-    stream: where to write; a terminal gets a line that moves.
+    stream: where to write (stderr by default); a terminal gets a line that
+      moves.
     quiet: write nothing (every process but the first).
   """
 
@@ -107,12 +108,14 @@ class Progress:
     self,
     total: int,
     step: int,
-    stream: TextIO = sys.stderr,
+    stream: TextIO | None = None,
     *,
     quiet: bool = False,
   ):
-    self._total, self._stream, self._quiet = total, stream, quiet
-    self._moves = stream.isatty()
+    self.phase = ""
+    self._total, self._quiet = total, quiet
+    self._stream = stream or sys.stderr
+    self._moves = self._stream.isatty()
     self._step0, self._start = step, time.perf_counter()
     self._width = 0
 
@@ -120,12 +123,24 @@ class Progress:
     """Leaves time that was not spent on updates out of the estimate."""
     self._start += seconds
 
-  def report(self, step: int, phase: str, values: Mapping[str, float]) -> None:
-    """Shows a report of the loop."""
+  def report(self, step: int, values: Mapping[str, float]) -> None:
+    """Shows the scalars of a step: of training, or of an evaluation."""
+    held_out = {
+      name.removeprefix("validation/"): value
+      for name, value in values.items()
+      if name.startswith("validation/")
+    }
+    if held_out:
+      words = [f"{name} {value:.4g}" for name, value in held_out.items()]
+      self.say(
+        f"step {step:,} ({self.phase}) on held-out pictures: "
+        + "  ".join(words)
+      )
+      return
     spent = time.perf_counter() - self._start
     done = max(step - self._step0, 1)
     left = spent / done * (self._total - step)
-    words = [f"{step:,}/{self._total:,} {phase:<8}"]
+    words = [f"{step:,}/{self._total:,} {self.phase:<8}"]
     words += [
       f"{name.removeprefix('loss/')} {values[name]:.4g}"
       for name in self._SHOWN

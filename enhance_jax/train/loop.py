@@ -95,11 +95,14 @@ class Loop:
     self._timer = hooks.Timer(meta.get("seconds", 0.0))
     self._score: float | None = None
     self._pending: list[tuple[int, dict[str, jax.Array]]] = []
-    self._writer = writers.open_writer(
-      self._workdir, lead=self._lead, last_step=self._step
-    )
     self._progress = hooks.Progress(
       self._parts.total, self._step, quiet=not self._lead
+    )
+    self._writer = writers.open_writer(
+      self._workdir,
+      lead=self._lead,
+      last_step=self._step,
+      console=self._progress.report,
     )
     self._batches = self._parts.loader.batches(
       self._step, self._parts.mesh.process, self._parts.mesh.processes
@@ -219,7 +222,7 @@ class Loop:
       if not streak:
         continue
       bad = [name for name, value in row.items() if not np.isfinite(value)]
-      term = bad[0] if bad else "a BatchNorm statistic"
+      term = min(bad, key=_blame) if bad else "a BatchNorm statistic"
       _LOG.warning("step %d is skipped: %s is not finite", step, term)
       if streak >= self._parts.config.train.max_bad_steps:
         self._roll_back(step, term)
@@ -240,11 +243,14 @@ class Loop:
     )
     self._checkpoints.wait()
     if self._rollbacks or not self._checkpoints.steps():
-      before = "again " if self._rollbacks else ""
+      tried = (
+        "also after going back to a checkpoint"
+        if self._rollbacks
+        else "and there is no checkpoint to go back to"
+      )
       raise errors.EnhanceError(
-        f"{what}, {before}with nothing to go back to; lower the learning rate "
-        f"of config.phases.{phase}, set its optimisers' clip_norm, or look "
-        "for broken pictures"
+        f"{what}, {tried}; lower the learning rates of config.phases.{phase}, "
+        "set its optimisers' clip_norm, or look for broken pictures"
       )
     self._rollbacks = 1
     self._progress.say(f"{what}: going back to the last checkpoint, once")
@@ -258,21 +264,18 @@ class Loop:
       "skipped": float(self._skipped),
       **self._timer.lap(),
     }
+    self._progress.phase = phase
     self._writer.write_scalars(self._step, values)
-    self._progress.report(self._step, phase, values)
 
   def _evaluate(self, phase: str) -> None:
     scores, pictures = self._callbacks.evaluate(jax.device_get(self._state.ema))
     self._score = scores["psnr"]
+    self._progress.phase = phase
     self._writer.write_scalars(
       self._step, {f"validation/{name}": v for name, v in scores.items()}
     )
     for name, picture in pictures.items():
       self._writer.write_images(self._step, {name: picture[None]})
-    words = "  ".join(f"{name} {value:.4g}" for name, value in scores.items())
-    self._progress.say(
-      f"step {self._step:,} ({phase}) on held-out pictures: {words}"
-    )
 
   def _save(self) -> None:
     """Begins a checkpoint; what was logged up to it is on disk before it."""
@@ -299,3 +302,11 @@ class Loop:
       )
       if self._step == self._parts.total:
         self._callbacks.export("generator", variables, phase.name, self._step)
+
+
+def _blame(name: str) -> tuple[bool, bool]:
+  """Orders what is not finite: single terms, then sums, then gradients."""
+  return (
+    not name.startswith("loss/"),
+    name in ("loss/generator", "loss/discriminator"),
+  )

@@ -10,7 +10,7 @@ import json
 import pathlib
 import sys
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -88,8 +88,33 @@ def _attribute(module: types.ModuleType, name: str) -> Any:
   return module.SummaryWriter
 
 
-def _no_media(self: Any, step: int, *args: Any, **kwargs: Any) -> None:
-  del self, step, args, kwargs
+def _scalar_writer(
+  write: Callable[[int, Mapping[str, float]], None],
+  flush: Callable[[], None] = lambda: None,
+  close: Callable[[], None] = lambda: None,
+) -> Any:
+  """A CLU writer that takes scalars only and leaves the rest to others."""
+  metric_writers = import_clu()
+
+  def ignore(self: Any, *args: Any, **kwargs: Any) -> None:
+    del self, args, kwargs
+
+  class ScalarWriter(metric_writers.MetricWriter):
+    """Hands scalars on as floats."""
+
+    write_summaries = write_images = write_videos = ignore
+    write_audios = write_texts = write_histograms = write_hparams = ignore
+
+    def write_scalars(self, step, scalars):
+      write(int(step), {name: float(v) for name, v in scalars.items()})
+
+    def flush(self):
+      flush()
+
+    def close(self):
+      close()
+
+  return ScalarWriter()
 
 
 def json_lines_writer(path: pathlib.Path, last_step: int) -> Any:
@@ -103,32 +128,13 @@ def json_lines_writer(path: pathlib.Path, last_step: int) -> Any:
       its last checkpoint) are dropped.
     last_step: the step that the run continues from; 0 for a new run.
   """
-  metric_writers = import_clu()
   _drop_after(path, last_step)
+  file = path.open("a", encoding="utf-8")
 
-  class JsonLinesWriter(metric_writers.MetricWriter):
-    """Scalars as JSON lines; pictures and the like are not for this file."""
+  def write(step: int, scalars: Mapping[str, float]) -> None:
+    file.write(json.dumps({"step": step, **scalars}) + "\n")
 
-    def __init__(self) -> None:
-      self._file = path.open("a", encoding="utf-8")
-
-    def write_scalars(self, step, scalars):
-      row = {name: float(value) for name, value in scalars.items()}
-      self._file.write(json.dumps({"step": int(step), **row}) + "\n")
-
-    write_summaries = write_images = write_videos = _no_media
-    write_audios = write_texts = write_histograms = _no_media
-
-    def write_hparams(self, hparams):
-      del hparams
-
-    def flush(self):
-      self._file.flush()
-
-    def close(self):
-      self._file.close()
-
-  return JsonLinesWriter()
+  return _scalar_writer(write, file.flush, file.close)
 
 
 def _drop_after(path: pathlib.Path, last_step: int) -> None:
@@ -145,16 +151,20 @@ def _drop_after(path: pathlib.Path, last_step: int) -> None:
   path.write_text("".join(kept), encoding="utf-8")
 
 
-def open_writer(workdir: pathlib.Path, *, lead: bool, last_step: int) -> Any:
-  """The run's writer: TensorBoard in WORKDIR/tensorboard, metrics.jsonl.
-
-  Console lines are the loop's own (`hooks.Progress`), so that a terminal sees
-  one line that moves and a file one line a report.
+def open_writer(
+  workdir: pathlib.Path,
+  *,
+  lead: bool,
+  last_step: int,
+  console: Callable[[int, Mapping[str, float]], None],
+) -> Any:
+  """The run's writer: TensorBoard in WORKDIR/tensorboard, JSON lines, console.
 
   Args:
     workdir: the run's folder.
     lead: whether this process writes.
     last_step: the step that the run continues from.
+    console: shows the scalars of a step to a person.
   """
   metric_writers = import_clu()
   if not lead:
@@ -165,17 +175,6 @@ def open_writer(workdir: pathlib.Path, *, lead: bool, last_step: int) -> Any:
         metric_writers.SummaryWriter(str(workdir / "tensorboard"))
       ),
       json_lines_writer(workdir / "metrics.jsonl", last_step),
+      _scalar_writer(console),
     ]
   )
-
-
-def hparams(config: Mapping[str, Any]) -> dict[str, Any]:
-  """A configuration as flat values that every writer takes."""
-  flat: dict[str, Any] = {}
-  for key, value in config.items():
-    if isinstance(value, Mapping):
-      inner = hparams(value)
-      flat.update({f"{key}.{name}": inner[name] for name in inner})
-    else:
-      flat[key] = value if isinstance(value, (int, float)) else str(value)
-  return flat
