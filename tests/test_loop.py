@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from enhance_jax import errors, experiment, zoo
 from enhance_jax import config as config_lib
+from enhance_jax import errors, experiment, zoo
 from enhance_jax.train import build, hooks, loop, writers
 from enhance_jax.train import mesh as mesh_lib
 from enhance_jax.train import state as state_lib

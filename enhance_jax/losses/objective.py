@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -32,11 +33,13 @@ class Objective:
     weights: term -> weight; terms of weight 0 are left out.
     game: which adversarial loss.
     label_smoothing: the real label is 1 minus this.
+    dtype: type of VGG19's convolutions.
   """
 
   weights: Mapping[str, float]
   game: str = "bce"
   label_smoothing: float = 0.0
+  dtype: Any = jnp.float32
 
   @property
   def uses_discriminator(self) -> bool:
@@ -71,25 +74,34 @@ class Objective:
     total = sum(self.weights[name] * value for name, value in terms.items())
     return total, terms
 
-  def _term(self, name, sr, hr, real, fake, vgg_params) -> jax.Array:
+  def _term(
+    self,
+    name: str,
+    sr: jax.Array,
+    hr: jax.Array,
+    real: Judgement | None,
+    fake: Judgement | None,
+    vgg_params: Mapping | None,
+  ) -> jax.Array:
+    """One term of `generator`, [N]."""
     if name == "adversarial":
-      return adversarial.ADVERSARIAL[self.game].generator(
-        real.logits, fake.logits
-      )
+      game = adversarial.game(self.game)
+      return game.generator(real.logits, fake.logits)
     if name == "features":
       return perceptual.feature_matching(fake.features, real.features)
     if name in perceptual.PRESETS:
       preset = perceptual.PRESETS[name]
-      features = [
-        vgg.features(vgg_params, image, preset.taps) for image in (sr, hr)
-      ]
-      return perceptual.preset_distance(preset, *features)
+      ours, truth = (
+        vgg.features(vgg_params, x, (preset.tap,), dtype=self.dtype)[preset.tap]
+        for x in (sr, jax.lax.stop_gradient(hr))
+      )
+      return preset(ours, truth)
     return registry.lookup(registry.PIXEL_LOSSES, name, "loss")(sr, hr)
 
   def discriminator(self, real: Judgement, fake: Judgement) -> jax.Array:
     """The discriminator's loss, a scalar."""
     return jnp.mean(
-      adversarial.ADVERSARIAL[self.game].discriminator(
+      adversarial.game(self.game).discriminator(
         real.logits, fake.logits, smoothing=self.label_smoothing
       )
     )

@@ -145,6 +145,7 @@ def phases(config: ml_collections.ConfigDict) -> list[state_lib.Phase]:
         weights=settings.objective.to_dict(),
         game=settings.adversarial,
         label_smoothing=settings.label_smoothing,
+        dtype=jnp.dtype(config.train.compute_dtype),
       ),
       generator_optimizer=optim.build(settings.generator_optimizer),
       discriminator_optimizer=optim.build(settings.discriminator_optimizer),
