@@ -155,14 +155,14 @@ class Checkpoints:
     if step in self._manager.all_steps():
       return
     meta = {**meta, "tree": describe(state), "sha256": digests(state)}
-    finite = score is not None and np.isfinite(score)
+    scored = score is not None and np.isfinite(score)
     try:
       began = self._manager.save(
         step,
         args=ocp.args.Composite(
           state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(meta)
         ),
-        metrics={"score": float(score)} if finite else None,
+        metrics={"score": score} if scored else None,
       )
     except Exception as error:
       raise self._unwritten(error) from error
@@ -222,7 +222,7 @@ class Checkpoints:
     try:
       meta = self._manager.restore(
         step, args=ocp.args.Composite(meta=ocp.args.JsonRestore())
-      ).meta
+      )["meta"]
       saved_tree, saved_digests = meta["tree"], meta["sha256"]
     except Exception as error:
       raise _Damaged(f"its record cannot be read ({_brief(error)})") from error
@@ -238,7 +238,7 @@ class Checkpoints:
       state = self._manager.restore(
         step,
         args=ocp.args.Composite(state=ocp.args.StandardRestore(template)),
-      ).state
+      )["state"]
     except Exception as error:
       raise _Damaged(f"its state cannot be read ({_brief(error)})") from error
     now = digests(state)

@@ -9,6 +9,8 @@ import ml_collections
 from enhance_jax import errors, registry
 
 ConfigDict = ml_collections.ConfigDict
+# A ConfigDict: its values have no types that a checker could know.
+Config = Any
 
 # Terms of an objective that are not pixel losses.
 FEATURE_TERMS = ("adversarial", "features", "vgg22", "vgg54")
@@ -42,8 +44,8 @@ def optimizer(learning_rate: float, **overrides: Any) -> ConfigDict:
 def phase(
   steps: int,
   objective: Mapping[str, float],
-  generator_optimizer: ConfigDict,
-  discriminator_optimizer: ConfigDict | None = None,
+  generator_optimizer: Config,
+  discriminator_optimizer: Config | None = None,
   *,
   adversarial: str = "bce",
   label_smoothing: float = 0.0,
@@ -133,8 +135,8 @@ def defaults() -> ConfigDict:
 
 
 def choose(
-  variants: Mapping[str, Callable[[], ConfigDict]], variant: str
-) -> Callable[[], ConfigDict]:
+  variants: Mapping[str, Callable[[], Config]], variant: str
+) -> Callable[[], Config]:
   """The maker of a configuration file's variant (the word after the colon).
 
   Raises:
@@ -148,7 +150,7 @@ def choose(
   return variants[variant]
 
 
-def phases(config: ConfigDict) -> list[tuple[str, ConfigDict, int, int]]:
+def phases(config: Config) -> list[tuple[str, Config, int, int]]:
   """The phases in order as (name, settings, first step, end step)."""
   rows, start = [], 0
   for name in config.phase_order:
@@ -158,14 +160,14 @@ def phases(config: ConfigDict) -> list[tuple[str, ConfigDict, int, int]]:
   return rows
 
 
-def needs_discriminator(settings: ConfigDict) -> bool:
+def needs_discriminator(settings: Config) -> bool:
   """Whether a phase's objective plays against, or looks through, one."""
   return any(
     settings.objective.get(term, 0) for term in ("adversarial", "features")
   )
 
 
-def needs_vgg(config: ConfigDict) -> bool:
+def needs_vgg(config: Config) -> bool:
   """Whether any phase uses the VGG19 perceptual loss."""
   return any(
     settings.objective.get(term, 0)
@@ -174,7 +176,7 @@ def needs_vgg(config: ConfigDict) -> bool:
   )
 
 
-def validate(config: ConfigDict) -> None:
+def validate(config: Config) -> None:
   """Refuses contradictory settings before anything is loaded or written.
 
   Raises:
@@ -211,7 +213,7 @@ def validate(config: ConfigDict) -> None:
     )
 
 
-def _validate_data(config: ConfigDict) -> None:
+def _validate_data(config: Config) -> None:
   data, scale = config.data, config.task.scale
   if scale < 1:
     raise errors.EnhanceError(
@@ -240,9 +242,7 @@ def _validate_data(config: ConfigDict) -> None:
     )
 
 
-def _validate_phase(
-  config: ConfigDict, name: str, settings: ConfigDict
-) -> None:
+def _validate_phase(config: Config, name: str, settings: Config) -> None:
   key = f"config.phases.{name}"
   if settings.steps < 1:
     raise errors.EnhanceError(
@@ -266,7 +266,7 @@ def _validate_phase(
     )
 
 
-def to_dict(config: ConfigDict) -> dict[str, Any]:
+def to_dict(config: Config) -> dict[str, Any]:
   """The configuration as plain values that JSON can hold and give back."""
   return json.loads(config.to_json_best_effort())
 

@@ -7,11 +7,11 @@ import subprocess
 import sys
 from typing import Any
 
-import ml_collections
 from absl import logging
 
 from enhance_jax import cache, errors, scoring, validation, zoo
 from enhance_jax import config as config_lib
+from enhance_jax.config import Config
 from enhance_jax.data import pipeline
 from enhance_jax.inference import engine
 from enhance_jax.train import build, loop, mesh
@@ -33,7 +33,7 @@ def revision() -> str:
     return "unknown"
 
 
-def record(config: ml_collections.ConfigDict) -> dict[str, Any]:
+def record(config: Config) -> dict[str, Any]:
   """What pins a run down: configuration, versions, source revision."""
   return {
     "config": config_lib.to_dict(config),
@@ -43,7 +43,7 @@ def record(config: ml_collections.ConfigDict) -> dict[str, Any]:
 
 
 def claim(
-  workdir: pathlib.Path, config: ml_collections.ConfigDict, *, lead: bool
+  workdir: pathlib.Path, config: Config, *, lead: bool
 ) -> dict[str, Any]:
   """Takes a folder for a run, or takes up the run that is in it.
 
@@ -90,7 +90,7 @@ def claim(
   return now
 
 
-def _bundle(config: ml_collections.ConfigDict, variables: Any) -> zoo.Generator:
+def _bundle(config: Config, variables: Any) -> zoo.Generator:
   kwargs = _kwargs(config)
   return zoo.Generator(
     model=config.generator.name,
@@ -102,7 +102,7 @@ def _bundle(config: ml_collections.ConfigDict, variables: Any) -> zoo.Generator:
   )
 
 
-def _kwargs(config: ml_collections.ConfigDict) -> dict[str, Any]:
+def _kwargs(config: Config) -> dict[str, Any]:
   return {
     **config.generator.options.to_dict(),
     "scale": config.task.scale,
@@ -111,7 +111,7 @@ def _kwargs(config: ml_collections.ConfigDict) -> dict[str, Any]:
 
 
 def _export(
-  config: ml_collections.ConfigDict,
+  config: Config,
   workdir: pathlib.Path,
   data: dict[str, Any],
   name: str,
@@ -141,9 +141,7 @@ def _export(
   )
 
 
-def is_finished(
-  config: ml_collections.ConfigDict, workdir: pathlib.Path
-) -> bool:
+def is_finished(config: Config, workdir: pathlib.Path) -> bool:
   """Whether the run's last weights are there, from its last step."""
   path = workdir / engine.WEIGHTS
   if not path.is_file():
@@ -154,7 +152,7 @@ def is_finished(
   )
 
 
-def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> int:
+def train(config: Config, workdir: pathlib.Path) -> int:
   """Trains a run to its end, or to a signal.
 
   Returns:
@@ -204,7 +202,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> int:
   return 128 + outcome.signal
 
 
-def evaluate(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> int:
+def evaluate(config: Config, workdir: pathlib.Path) -> int:
   """Scores a run's phases and the baselines; draws the comparison.
 
   Writes WORKDIR/evaluation.json and WORKDIR/comparison.png, and one JSON file

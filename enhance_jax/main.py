@@ -9,11 +9,11 @@ import re
 import sys
 from collections.abc import Sequence
 
-import ml_collections
 from absl import flags
 from ml_collections import config_flags
 
 from enhance_jax import errors
+from enhance_jax.config import Config
 
 _CONFIG = config_flags.DEFINE_config_file(
   "config", None, "Configuration file, with its variant: configs/srgan.py:demo."
@@ -47,7 +47,7 @@ def _run(argv: Sequence[str]) -> int:
   return status
 
 
-def _config() -> ml_collections.ConfigDict:
+def _config() -> Config:
   if _CONFIG.value is None:
     raise errors.EnhanceError(
       "no configuration; give one with --config=configs/srgan.py:demo"

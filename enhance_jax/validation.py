@@ -4,10 +4,10 @@ import pathlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import ml_collections
 import numpy as np
 
 from enhance_jax import errors, figures, images, scoring, zoo
+from enhance_jax.config import Config
 from enhance_jax.data import sources
 from enhance_jax.inference import engine
 from enhance_jax.metrics import image as metrics
@@ -16,7 +16,7 @@ BASELINES = ("nearest", "bilinear", "bicubic")
 _DETAIL = 192
 
 
-def protocol(config: ml_collections.ConfigDict) -> metrics.Protocol:
+def protocol(config: Config) -> metrics.Protocol:
   """How a configuration wants its results compared."""
   crop = config.evaluate.crop
   return metrics.Protocol(
@@ -37,7 +37,7 @@ class HeldOut:
 
   def __init__(
     self,
-    config: ml_collections.ConfigDict,
+    config: Config,
     source: sources.Source,
     limit: int = 0,
   ):

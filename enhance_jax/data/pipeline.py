@@ -4,16 +4,16 @@ import dataclasses
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import grain
 import jax
-import ml_collections
 import numpy as np
 from absl import flags
 
 from enhance_jax import errors
+from enhance_jax.config import Config
 from enhance_jax.data import resident, sampling, sources
 
 
@@ -86,7 +86,7 @@ class Loader:
 
   def batches(
     self, step: int, process: int = 0, processes: int = 1
-  ) -> Iterator[dict[str, np.ndarray]]:
+  ) -> grain.DatasetIterator:
     """This process's shares of the batches from `step` on, without end."""
     dataset = self.dataset(process, processes)[step:].to_iter_dataset(
       grain.ReadOptions(num_threads=self.threads, prefetch_buffer_size=8)
@@ -115,7 +115,7 @@ def _end_with_parent(worker: int, workers: int) -> None:
   threading.Thread(target=watch, daemon=True).start()
 
 
-def open_loader(config: ml_collections.ConfigDict) -> Loader:
+def open_loader(config: Config) -> Loader:
   """Opens the training data of a run.
 
   Args:
@@ -125,7 +125,7 @@ def open_loader(config: ml_collections.ConfigDict) -> Loader:
     EnhanceError: the source cannot be opened or holds nothing usable.
   """
   data = config.data
-  needs = sources.Needs(config.task.channels, data.crop, tuple(data.resize))
+  needs = _needs(config, data.crop)
   source = sources.open_source(data.train, needs, tfds_dir=data.tfds_dir)
   return Loader(
     source=source,
@@ -138,24 +138,25 @@ def open_loader(config: ml_collections.ConfigDict) -> Loader:
   )
 
 
-def _is_resident(
-  data: ml_collections.ConfigDict, source: sources.Source
-) -> bool:
+def _needs(config: Config, crop: int) -> sources.Needs:
+  resize = tuple(config.data.resize) or None
+  return sources.Needs(config.task.channels, crop, resize)
+
+
+def _is_resident(data: Config, source: sources.Source) -> bool:
   if data.pipeline != "auto":
     return data.pipeline == "resident"
   limit = data.resident_limit_mb * 2**20
   return source.bytes_up_to(limit) <= limit
 
 
-def open_validation(config: ml_collections.ConfigDict) -> sources.Source:
+def open_validation(config: Config) -> sources.Source:
   """Opens the held-out pictures of a run.
 
   Raises:
     EnhanceError: the source cannot be opened.
   """
-  needs = sources.Needs(
-    config.task.channels, config.task.scale, tuple(config.data.resize)
-  )
+  needs = _needs(config, config.task.scale)
   try:
     return sources.open_source(
       config.data.validation, needs, tfds_dir=config.data.tfds_dir

@@ -7,6 +7,7 @@ stream here, so they train on the same pixels.
 """
 
 import dataclasses
+from typing import Any
 
 import grain
 import numpy as np
@@ -52,14 +53,15 @@ class CutCrop(grain.transforms.RandomMap):
     self, element: np.ndarray, rng: np.random.Generator
   ) -> dict[str, np.ndarray]:
     """Draws and cuts one crop."""
-    plan = self._drawing.draw(*element.shape[:2], rng)
+    height, width = element.shape[:2]
+    plan = self._drawing.draw(height, width, rng)
     size = self._drawing.crop
     crop = element[
       plan["top"] : plan["top"] + size, plan["left"] : plan["left"] + size
     ]
     if plan["flip"]:
       crop = crop[:, ::-1]
-    return {"hr": np.ascontiguousarray(np.rot90(crop, plan["turn"]))}
+    return {"hr": np.ascontiguousarray(np.rot90(crop, int(plan["turn"])))}
 
 
 class PlanCrop(grain.transforms.RandomMap):
@@ -78,7 +80,7 @@ class PlanCrop(grain.transforms.RandomMap):
 
 
 def batches(
-  source: grain.sources.RandomAccessDataSource,
+  source: Any,
   transform: grain.transforms.RandomMap,
   *,
   seed: int,

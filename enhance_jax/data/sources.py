@@ -47,12 +47,12 @@ class Needs:
   Attributes:
     channels: 3 (RGB) or 1 (luma).
     crop: least height and width in pixels.
-    resize: height and width that pictures are brought to first, or ().
+    resize: height and width that pictures are brought to first, or None.
   """
 
   channels: int = 3
   crop: int = 1
-  resize: tuple[int, ...] = ()
+  resize: tuple[int, int] | None = None
 
 
 class Source:

@@ -71,7 +71,8 @@ class Objective:
       for name, weight in self.weights.items()
       if weight
     }
-    total = sum(self.weights[name] * value for name, value in terms.items())
+    weighted = (self.weights[name] * value for name, value in terms.items())
+    total = sum(weighted, start=jnp.float32(0))
     return total, terms
 
   def _term(
@@ -85,11 +86,14 @@ class Objective:
   ) -> jax.Array:
     """One term of `generator`, [N]."""
     if name == "adversarial":
+      assert real is not None and fake is not None
       game = adversarial.game(self.game)
       return game.generator(real.logits, fake.logits)
     if name == "features":
+      assert real is not None and fake is not None
       return perceptual.feature_matching(fake.features, real.features)
     if name in perceptual.PRESETS:
+      assert vgg_params is not None
       preset = perceptual.PRESETS[name]
       ours, truth = (
         vgg.features(vgg_params, x, (preset.tap,), dtype=self.dtype)[preset.tap]

@@ -7,11 +7,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 from flax import linen as nn
 
 from enhance_jax import config as config_lib
 from enhance_jax import registry, weights
+from enhance_jax.config import Config
 from enhance_jax.data import pipeline
 from enhance_jax.losses import objective
 from enhance_jax.train import mesh as mesh_lib
@@ -36,7 +36,7 @@ class Parts:
     constants: arrays on the devices that every step reads.
   """
 
-  config: ml_collections.ConfigDict
+  config: Config
   mesh: mesh_lib.Mesh
   generator: nn.Module
   discriminator: nn.Module | None
@@ -128,13 +128,13 @@ class Parts:
 
 
 def _module(
-  table: dict[str, str], settings: ml_collections.ConfigDict, what: str, **more
+  table: dict[str, str], settings: Config, what: str, **more
 ) -> nn.Module:
   options = {**settings.options.to_dict(), **more}
   return registry.build(table, settings.name, what, **options)
 
 
-def phases(config: ml_collections.ConfigDict) -> list[state_lib.Phase]:
+def phases(config: Config) -> list[state_lib.Phase]:
   """Builds the phases of a configuration."""
   return [
     state_lib.Phase(
@@ -155,7 +155,7 @@ def phases(config: ml_collections.ConfigDict) -> list[state_lib.Phase]:
   ]
 
 
-def generator(config: ml_collections.ConfigDict) -> nn.Module:
+def generator(config: Config) -> nn.Module:
   """The generator of a configuration."""
   return _module(
     registry.GENERATORS,
@@ -167,7 +167,7 @@ def generator(config: ml_collections.ConfigDict) -> nn.Module:
   )
 
 
-def build(config: ml_collections.ConfigDict, mesh: mesh_lib.Mesh) -> Parts:
+def build(config: Config, mesh: mesh_lib.Mesh) -> Parts:
   """Builds a run; weights that are needed and absent stop it here.
 
   Args:

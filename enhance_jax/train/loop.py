@@ -147,8 +147,7 @@ class Loop:
         self._close_streams()
 
   def _close_streams(self) -> None:
-    if hasattr(self._batches, "close"):
-      self._batches.close()
+    self._batches.close()
     self._writer.close()
 
   def _advance(self, phase: state_lib.Phase) -> None:

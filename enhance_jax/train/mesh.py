@@ -50,7 +50,7 @@ class Mesh:
     devices: which; all devices of all processes by default.
   """
 
-  def __init__(self, devices: Sequence[jax.Device] | None = None) -> None:
+  def __init__(self, devices: Sequence[Any] | None = None) -> None:
     devices = jax.devices() if devices is None else devices
     self._mesh = jax.make_mesh(
       (len(devices),), ("data",), (AxisType.Auto,), devices=devices
@@ -114,7 +114,7 @@ class Mesh:
     }
 
   def share_many(
-    self, batches: list[Mapping[str, np.ndarray]]
+    self, batches: Sequence[Mapping[str, np.ndarray]]
   ) -> dict[str, jax.Array]:
     """Stacks several steps' batches: [steps, b, ...] arrays."""
     return {

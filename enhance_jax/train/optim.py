@@ -1,12 +1,12 @@
 """Optax optimisers and rate schedules from a phase's settings."""
 
-import ml_collections
 import optax
 
 from enhance_jax import errors
+from enhance_jax.config import Config
 
 
-def schedule(settings: ml_collections.ConfigDict) -> optax.Schedule:
+def schedule(settings: Config) -> optax.Schedule:
   """The learning rate as a function of the updates done in the phase.
 
   Args:
@@ -23,7 +23,7 @@ def schedule(settings: ml_collections.ConfigDict) -> optax.Schedule:
 
 
 def build(
-  settings: ml_collections.ConfigDict,
+  settings: Config,
 ) -> optax.GradientTransformation:
   """An optimiser; its count starts at 0 in each phase.
 

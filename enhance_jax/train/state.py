@@ -4,18 +4,18 @@ import dataclasses
 import zlib
 from typing import Any
 
-import flax
 import jax
 import jax.numpy as jnp
 import optax
 from flax import linen as nn
+from flax import struct
 
 from enhance_jax.losses import objective as objective_lib
 
 Tree = Any
 
 
-@flax.struct.dataclass
+@struct.dataclass
 class Network:
   """One network's arrays: float32 parameters, statistics, optimiser state."""
 
@@ -28,7 +28,7 @@ class Network:
     return {"params": self.params, "batch_stats": self.batch_stats}
 
 
-@flax.struct.dataclass
+@struct.dataclass
 class State:
   """Everything that training changes.
 
@@ -128,13 +128,14 @@ def init(
 
 def enter(state: State, phase: Phase) -> State:
   """The state at the start of a phase: optimisers start afresh; traceable."""
-  generator = state.generator.replace(
-    opt_state=phase.generator_optimizer.init(state.generator.params)
+  generator = dataclasses.replace(
+    state.generator,
+    opt_state=phase.generator_optimizer.init(state.generator.params),
   )
   rival = state.discriminator
   if rival is not None:
     opt_state = ()
     if phase.objective.uses_discriminator:
       opt_state = phase.discriminator_optimizer.init(rival.params)
-    rival = rival.replace(opt_state=opt_state)
-  return state.replace(generator=generator, discriminator=rival)
+    rival = dataclasses.replace(rival, opt_state=opt_state)
+  return dataclasses.replace(state, generator=generator, discriminator=rival)

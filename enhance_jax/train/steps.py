@@ -93,6 +93,7 @@ def _gradients(
     metrics, rival_loss = {}, jnp.float32(0)
     if plays:
       judge = recipe.discriminator
+      assert judge is not None
       real, stats = _judge(judge, discriminator_params, stats, hr)
       fake, stats = _judge(judge, discriminator_params, stats, sr)
       rival_loss = objective.discriminator(real, fake)
@@ -105,7 +106,8 @@ def _gradients(
     changed = changed.get("batch_stats", generator_stats)
     return (loss, rival_loss), (changed, stats, metrics)
 
-  rival_params = state.discriminator.params if plays else {}
+  rival = state.discriminator
+  rival_params = rival.params if plays and rival is not None else {}
   _, pull, (generator_stats, discriminator_stats, metrics) = jax.vjp(
     losses, state.generator.params, rival_params, has_aux=True
   )
@@ -225,7 +227,8 @@ def train_step(
   )
   bad = 1 - fine.astype(jnp.int32)
   rate = recipe.phase.rate(state.step - recipe.phase.start)
-  state = state.replace(
+  state = dataclasses.replace(
+    state,
     step=state.step + 1,
     generator=generator,
     discriminator=rival,
@@ -251,6 +254,7 @@ def _advance(
     result.generator_stats,
   )
   if phase.objective.uses_discriminator:
+    assert rival is not None
     rival = _updated(
       rival,
       phase.discriminator_optimizer,

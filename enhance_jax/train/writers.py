@@ -84,8 +84,9 @@ def import_clu() -> types.ModuleType:
 def _attribute(module: types.ModuleType, name: str) -> Any:
   if name != "SummaryWriter":
     raise AttributeError(name)
-  module.SummaryWriter = _tensorboardx_writer()
-  return module.SummaryWriter
+  writer = _tensorboardx_writer()
+  setattr(module, name, writer)
+  return writer
 
 
 def _scalar_writer(
