@@ -103,7 +103,7 @@ def _demo() -> ml_collections.ConfigDict:
   config.train.ema_decay = 0.99
   config.phase_order = ("pixel", "gan")
   config.phases = {
-    "pixel": phase(3000, {"l1": 1.0}, optimizer(1e-3, decay_every=1000)),
+    "pixel": phase(3600, {"l1": 1.0}, optimizer(1e-3, decay_every=900)),
     "gan": phase(
       1000,
       {"l1": 1.0, "features": 0.1, "adversarial": 5e-3},

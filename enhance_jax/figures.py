@@ -68,10 +68,10 @@ def comparison_page(
   Returns:
     uint8 [H, W, 3].
   """
-  blocks = [_heading(title, 22)] if title else []
+  blocks = [_heading(title, 30)] if title else []
   for heading, columns in rows:
     if heading:
-      blocks.append(_heading(heading, 16))
+      blocks.append(_heading(heading, 26))
     blocks.append(comparison_strip(columns, least_width=least_width))
   width = max(block.shape[1] for block in blocks)
   padded = [

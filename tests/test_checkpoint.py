@@ -1,5 +1,6 @@
 """Checkpoints: whole or set aside, never silently wrong."""
 
+import gc
 import pathlib
 import resource
 import signal
@@ -10,6 +11,17 @@ import numpy as np
 import pytest
 
 from enhance_jax import checkpoint, errors
+
+pytestmark = pytest.mark.filterwarnings(
+  "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+
+
+@pytest.fixture(autouse=True)
+def _collect():
+  """Orbax leaves futures of its failed reads behind: they end here."""
+  yield
+  gc.collect()
 
 
 def _state(seed: int, width: int = 300):
@@ -95,8 +107,6 @@ def _truncate(path: pathlib.Path) -> None:
   path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-# Orbax leaves futures of its failed reads behind.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("harm", [_flip_bit, _truncate, pathlib.Path.unlink])
 def test_damage_falls_back_to_the_step_before(tmp_path, harm, caplog):
   _save(tmp_path, [1, 2])
