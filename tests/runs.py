@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -90,6 +90,14 @@ def kill_when(
   if process.returncode == -signal.SIGKILL:
     return "killed"
   return f"{output}\nexit status {process.returncode}"
+
+
+def wait_for(ready: Callable[[], bool], started: Sequence[Started]) -> None:
+  """Waits until `ready` says so, as long as all runs are alive."""
+  while not ready():
+    for one in started:
+      assert one.process.poll() is None, one.finish()
+    time.sleep(0.01)
 
 
 def metrics(workdir: pathlib.Path) -> list[dict]:

@@ -1,5 +1,6 @@
 """Several devices and several processes give the result of one."""
 
+import signal
 import socket
 
 import jax
@@ -61,9 +62,9 @@ def _port() -> int:
     return free.getsockname()[1]
 
 
-def _two_processes(cache, args) -> list[str]:
+def _start_pair(cache, args) -> list[runs.Started]:
   port = _port()
-  processes = [
+  return [
     runs.Started(
       args,
       runs.environment(
@@ -76,8 +77,12 @@ def _two_processes(cache, args) -> list[str]:
     )
     for number in range(2)
   ]
-  outputs = [started.finish() for started in processes]
-  for started, output in zip(processes, outputs, strict=True):
+
+
+def _two_processes(cache, args) -> list[str]:
+  pair = _start_pair(cache, args)
+  outputs = [started.finish() for started in pair]
+  for started, output in zip(pair, outputs, strict=True):
     assert started.process.returncode == 0, output
   return outputs
 
@@ -101,3 +106,28 @@ def test_two_processes_train_checkpoint_and_resume(tmp_path):
     assert one.keys() == two.keys()
     for name, value in one.items():
       assert two[name] == pytest.approx(value, rel=1e-3, abs=1e-5), name
+
+
+@pytest.mark.slow
+def test_sigterm_to_one_process_saves_and_stops_both(tmp_path):
+  """As when a cluster takes one machine of a run away."""
+  workdir = tmp_path / "run"
+  args = runs.command(
+    workdir,
+    "--mode=train",
+    "--config.phases.pixel.steps=5000",
+    "--config.train.save_every=1000",
+    "--config.train.evaluate_every=5000",
+    "--config.train.log_every=1",
+  )
+  pair = _start_pair(tmp_path / "cache", args)
+  path = workdir / "metrics.jsonl"
+  runs.wait_for(lambda: path.exists() and path.read_text(), pair)
+  pair[1].process.send_signal(signal.SIGTERM)
+  outputs = [started.finish() for started in pair]
+  assert [s.process.returncode for s in pair] == [128 + signal.SIGTERM] * 2
+  assert "saved; resume with the same command" in outputs[0]
+  (step,) = [
+    int(p.name) for p in (workdir / "checkpoints").iterdir() if p.name.isdigit()
+  ]
+  assert f"at step {step:,}" in outputs[0]

@@ -15,6 +15,7 @@ LAYERS = (
   {"errors", "cache", "sixteen_bit"},
   {"registry"},
   {"config"},
+  {"command_line"},
   {"picture_reader"},
   {"picture_writer"},
   {"images"},
@@ -45,7 +46,15 @@ APART = (
 )
 DOORS = {"main", "evaluate", "upscale"}
 # The configuration stays with those who build a run from it.
-READS_CONFIG = {"config", "data", "train", "validation", "experiment", "main"}
+READS_CONFIG = {
+  "config",
+  "command_line",
+  "data",
+  "train",
+  "validation",
+  "experiment",
+  "main",
+}
 
 
 def _files():

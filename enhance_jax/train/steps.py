@@ -180,8 +180,11 @@ def _updated(
 
 
 def _finite(tree: state_lib.Tree) -> jax.Array:
-  leaves = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]
-  return jnp.all(jnp.stack(leaves)) if leaves else jnp.bool_(True)
+  # One reduction over all values: XLA would repeat a tree of small ones inside
+  # every fused update of a parameter, which doubles the compile time and adds
+  # half a gigabyte of code.
+  values = [jnp.ravel(leaf) for leaf in jax.tree.leaves(tree)]
+  return jnp.all(jnp.isfinite(jnp.concatenate(values)))
 
 
 def train_step(
