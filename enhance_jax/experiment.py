@@ -42,51 +42,66 @@ def record(config: Config) -> dict[str, Any]:
   }
 
 
+def check(workdir: pathlib.Path, config: Config) -> None:
+  """Refuses a folder in which a run of other settings has got somewhere.
+
+  Args:
+    workdir: the folder; it need not exist.
+    config: of this run.
+
+  Raises:
+    EnhanceError: the differences are listed.
+  """
+  path = workdir / RECORD
+  steps = workdir.glob("checkpoints/[0-9]*")
+  if not path.is_file() or not any(steps):
+    return
+  try:
+    before = json.loads(path.read_text())["config"]
+  except (ValueError, KeyError, OSError) as error:
+    raise errors.EnhanceError(
+      f"{path} is not a run record ({error}); move it away or use another "
+      "--workdir"
+    ) from error
+  lines = config_lib.differences(before, config_lib.to_dict(config))
+  if lines:
+    more = f"\n  and {len(lines) - 8} more" if len(lines) > 8 else ""
+    raise errors.EnhanceError(
+      f"{workdir} holds a run of another configuration (there -> here):\n  "
+      + "\n  ".join(lines[:8])
+      + more
+      + "\nuse another --workdir, or give the settings it was started with"
+    )
+
+
 def claim(
   workdir: pathlib.Path, config: Config, *, lead: bool
 ) -> dict[str, Any]:
-  """Takes a folder for a run, or takes up the run that is in it.
+  """Writes the run record into a run's folder, which is made if missing.
 
   Args:
-    workdir: the folder, made when it is missing.
+    workdir: the folder.
     config: of this run.
-    lead: whether this process writes the record.
+    lead: whether this process writes.
 
   Returns:
     The run record.
 
   Raises:
-    EnhanceError: the folder belongs to another configuration (differences
-      are listed) or cannot be written to.
+    EnhanceError: the folder cannot be written to.
   """
-  path = workdir / RECORD
   now = record(config)
-  if path.is_file():
-    try:
-      before = json.loads(path.read_text())["config"]
-    except (ValueError, KeyError, OSError) as error:
-      raise errors.EnhanceError(
-        f"{path} is not a run record ({error}); move it away or use another "
-        "--workdir"
-      ) from error
-    lines = config_lib.differences(before, now["config"])
-    if lines:
-      more = f"\n  and {len(lines) - 8} more" if len(lines) > 8 else ""
-      raise errors.EnhanceError(
-        f"{workdir} holds a run of another configuration (there -> here):\n  "
-        + "\n  ".join(lines[:8])
-        + more
-        + "\nuse another --workdir, or give the settings it was started with"
-      )
   if lead:
     try:
       workdir.mkdir(parents=True, exist_ok=True)
-      zoo.write_atomic(path, (json.dumps(now, indent=2) + "\n").encode())
     except OSError as error:
       raise errors.EnhanceError(
-        f"{workdir} cannot be written to ({error.strerror}); give a folder "
-        "that you may write to with --workdir=DIR"
+        f"{workdir} cannot be made ({error.strerror}); give a folder that you "
+        "may write to with --workdir=DIR"
       ) from error
+    zoo.write_atomic(
+      workdir / RECORD, (json.dumps(now, indent=2) + "\n").encode()
+    )
   return now
 
 
@@ -162,13 +177,14 @@ def train(config: Config, workdir: pathlib.Path) -> int:
     EnhanceError: settings, data, folder or training went wrong.
   """
   config_lib.validate(config)
-  # Orbax warns of every checkpoint that has no score.
-  logging.set_verbosity(logging.ERROR)
+  # Orbax warns of every checkpoint without a score, and repeats at length
+  # what a checkpoint's error says in a line.
+  logging.set_verbosity(logging.FATAL)
   mesh.initialize()
   cache.enable_compilation_cache()
   devices = mesh.Mesh()
   lead = devices.process == 0
-  run_record = claim(workdir, config, lead=lead)
+  check(workdir, config)
   if is_finished(config, workdir):
     _say(lead, f"{workdir}: this run is finished")
     return 0
@@ -178,6 +194,7 @@ def train(config: Config, workdir: pathlib.Path) -> int:
     pipeline.open_validation(config),
     config.train.evaluate_pictures,
   )
+  run_record = claim(workdir, config, lead=lead)
   position = parts.loader.position()
   _say(
     lead,

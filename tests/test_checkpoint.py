@@ -3,6 +3,7 @@
 import gc
 import pathlib
 import resource
+import shutil
 import signal
 
 import jax
@@ -173,6 +174,22 @@ def test_a_place_that_cannot_be_written(tmp_path):
   (tmp_path / "file").touch()
   with pytest.raises(errors.EnhanceError, match="cannot be written"):
     _open(tmp_path / "file")
+
+
+def test_a_full_disk_is_noticed_before_anything_is_written(
+  tmp_path, monkeypatch
+):
+  saved = _open(tmp_path)
+  saved.save(1, _state(1), {"note": 1}, None)
+  saved.wait()
+  usage = shutil.disk_usage(tmp_path)._replace(free=300_000)
+  monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+  with pytest.raises(errors.EnhanceError, match="needs 2 MiB; 0 MiB free"):
+    saved.save(2, _state(2), {"note": 2}, None)
+  monkeypatch.undo()
+  assert saved.steps() == [1]
+  saved.close()
+  _assert_step(_restore(tmp_path), 1)
 
 
 def test_a_write_that_fails_is_an_error_and_older_steps_stay(tmp_path):

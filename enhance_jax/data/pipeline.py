@@ -125,8 +125,7 @@ def open_loader(config: Config) -> Loader:
     EnhanceError: the source cannot be opened or holds nothing usable.
   """
   data = config.data
-  needs = _needs(config, data.crop)
-  source = sources.open_source(data.train, needs, tfds_dir=data.tfds_dir)
+  source = _open(config, "train", data.crop)
   return Loader(
     source=source,
     drawing=sampling.Drawing(data.crop, data.flip, data.turn),
@@ -138,9 +137,16 @@ def open_loader(config: Config) -> Loader:
   )
 
 
-def _needs(config: Config, crop: int) -> sources.Needs:
-  resize = tuple(config.data.resize) or None
-  return sources.Needs(config.task.channels, crop, resize)
+def _open(config: Config, key: str, crop: int) -> sources.Source:
+  data = config.data
+  resize = tuple(data.resize) or None
+  needs = sources.Needs(config.task.channels, crop, resize)
+  try:
+    return sources.open_source(data[key], needs, tfds_dir=data.tfds_dir)
+  except errors.EnhanceError as error:
+    raise errors.EnhanceError(
+      f"config.data.{key}={data[key]}: {error}"
+    ) from error
 
 
 def _is_resident(data: Config, source: sources.Source) -> bool:
@@ -156,12 +162,4 @@ def open_validation(config: Config) -> sources.Source:
   Raises:
     EnhanceError: the source cannot be opened.
   """
-  needs = _needs(config, config.task.scale)
-  try:
-    return sources.open_source(
-      config.data.validation, needs, tfds_dir=config.data.tfds_dir
-    )
-  except errors.EnhanceError as error:
-    raise errors.EnhanceError(
-      f"config.data.validation={config.data.validation}: {error}"
-    ) from error
+  return _open(config, "validation", config.task.scale)
