@@ -10,11 +10,14 @@ all alike.
 """
 
 import argparse
+import functools
 import importlib.util
 import json
 import os
 import pathlib
+import platform
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -29,11 +32,15 @@ OURS = "ours"
 LOADER = "ours, Grain loader"
 EAGER = "PyTorch eager"
 COMPILED = "PyTorch compiled"
-CONTENDERS = {
-  OURS: ("benchmarks.train_step_jax", "resident"),
+PEERS = {
   EAGER: ("benchmarks.train_step_torch", "eager"),
   "PyTorch channels_last": ("benchmarks.train_step_torch", "channels_last"),
   COMPILED: ("benchmarks.train_step_torch", "compiled"),
+}
+CONTENDERS = {
+  OURS: ("benchmarks.train_step_jax", "resident"),
+  LOADER: ("benchmarks.train_step_jax", "grain"),
+  **PEERS,
 }
 
 
@@ -76,67 +83,149 @@ def _arguments() -> argparse.Namespace:
       parser.error(f"--{name}={getattr(args, name)}: wanted at least 1")
   if args.crop % 16:
     parser.error(f"--crop={args.crop}: wanted a multiple of 16")
-  cores = len(os.sched_getaffinity(0)) if _can_pin() else 0
-  if args.threads and not 1 <= args.threads <= cores:
-    parser.error(f"--threads={args.threads}: this machine offers 1 to {cores}")
+  if args.threads and not 1 <= args.threads <= len(_cores()):
+    parser.error(f"--threads={args.threads}: wanted 1 to {len(_cores())}")
   return args
 
 
-def _can_pin() -> bool:
-  return hasattr(os, "sched_getaffinity")
+def _cores() -> list[int]:
+  """The cores that a process may be pinned to; none where nothing can be."""
+  if not hasattr(os, "sched_getaffinity"):
+    return []
+  return sorted(os.sched_getaffinity(0))
 
 
-def _run(
-  module: str, settings: dict[str, Any], cache: str
-) -> dict[str, Any] | str:
+def _run(module: str, settings: dict[str, Any], cache: str) -> dict | str:
   """One round of a contender: its numbers, or the last line of its failure."""
   pin = None
   if settings["threads"]:
-    cores = sorted(os.sched_getaffinity(0))[: settings["threads"]]
-    pin = lambda: os.sched_setaffinity(0, cores)  # noqa: E731
+    cores = _cores()[: settings["threads"]]
+    pin = functools.partial(os.sched_setaffinity, 0, cores)
   done = subprocess.run(
     [sys.executable, "-m", module, json.dumps(settings)],
     cwd=ROOT,
-    env={**os.environ, "ENHANCE_CACHE": cache},
+    env={
+      **os.environ,
+      "ENHANCE_CACHE": cache,
+      "TORCHINDUCTOR_CACHE_DIR": f"{cache}/inductor",
+    },
     capture_output=True,
     text=True,
     preexec_fn=pin,
   )
-  lines = (done.stdout if done.returncode == 0 else done.stderr).split("\n")
+  lines = (done.stderr if done.returncode else done.stdout).splitlines()
   last = next((line for line in reversed(lines) if line.strip()), "no output")
   if done.returncode:
     return f"failed with status {done.returncode}: {last.strip()[:160]}"
   return json.loads(last)
 
 
-def _rounds(args: argparse.Namespace) -> tuple[dict[str, list[dict]], dict]:
-  """Every contender's rounds, and the failures in words."""
-  names = list(CONTENDERS)
+def _rounds(
+  args: argparse.Namespace, names: list[str]
+) -> tuple[dict[str, list[dict]], dict[str, str]]:
+  """The rounds of every contender, and what failed, in words."""
+  results: dict[str, list[dict]] = {}
+  failures: dict[str, str] = {}
+  turns = [(n + 1, name) for n in range(args.rounds) for name in names]
+  with tempfile.TemporaryDirectory() as cache:
+    for number, name in [*turns, (1, LOADER)]:
+      if name in failures:
+        continue
+      module, variant = CONTENDERS[name]
+      result = _run(module, {**vars(args), "variant": variant}, cache)
+      if isinstance(result, str):
+        failures[name] = result
+        continue
+      results.setdefault(name, []).append(result)
+      print(
+        f"{name}, round {number}: {result['ms']:.0f} ms, "
+        f"{result['cpu_s']:.2f} processor seconds a step",
+        file=sys.stderr,
+      )
+  return results, failures
+
+
+def _median(rows: list[dict] | None, key: str) -> float:
+  return statistics.median(row[key] for row in rows) if rows else float("nan")
+
+
+def _ratio(rows: list[dict], other: list[dict] | None, key: str) -> str:
+  ratio = _median(rows, key) / (_median(other, key) or float("nan"))
+  return "-" if ratio != ratio else f"{ratio:.2f}"
+
+
+def _table(results: dict[str, list[dict]], batch: int) -> str:
+  """A Markdown table, a line a contender."""
+  heads = ["", "images/s", "ms", "CPU s", "peak MB", "first", "device MB"]
+  for peer in ("eager", "compiled"):
+    heads += [f"time/{peer}", f"CPU/{peer}", f"memory/{peer}"]
+  lines = [heads, ["---"] * len(heads)]
+  for name, rows in results.items():
+    ms, device = _median(rows, "ms"), _median(rows, "device_mb")
+    line = [
+      name,
+      f"{batch * 1e3 / ms:.2f}",
+      f"{ms:.0f}",
+      f"{_median(rows, 'cpu_s'):.2f}",
+      f"{_median(rows, 'rss_mb'):.0f}",
+      f"{rows[0]['rss_mb']:.0f}",
+      f"{device:.0f}" if device else "-",
+    ]
+    memory = "device_mb" if device else "rss_mb"
+    for peer in (EAGER, COMPILED):
+      other = results.get(peer)
+      line += [_ratio(rows, other, key) for key in ("ms", "cpu_s", memory)]
+    lines.append(line)
+  return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _report(
+  args: argparse.Namespace,
+  results: dict[str, list[dict]],
+  failures: dict[str, str],
+  names: list[str],
+) -> None:
+  firsts = [rows[0] for rows in results.values()]
+  versions = {k: v for row in firsts for k, v in row["versions"].items()}
+  print(
+    f"SRGAN training step: batch {args.batch}, HR {args.crop}x{args.crop}, "
+    f"{args.dtype}, width {args.width}, {args.blocks} blocks, "
+    f"{args.threads or len(_cores()) or 'all'} threads; {args.rounds} rounds "
+    f"of {args.steps} steps, medians"
+  )
+  print("VGG19 has random weights and the inputs are arbitrary: speed only")
+  print(f"machine: {platform.machine()}; " + "; ".join(_devices(firsts)))
+  print("versions: " + ", ".join(f"{k} {v}" for k, v in versions.items()))
+  print(f"\n{_table(results, args.batch)}\n")
+  print(
+    "CPU s: of all threads, a step; peak MB: resident memory of the process"
+  )
+  print("first: the same in the first round, which compiles; later rounds load")
+  for name, reason in failures.items():
+    print(f"{name}: not measured: {reason}")
+  if names == [OURS]:
+    print("no peer was measured: --no-torch, or PyTorch is not installed")
+  for name in (OURS, LOADER):
+    if name in results:
+      share = _median(results[name], "wait_share")
+      print(f"{name}: {share:.2%} of the time is spent waiting for data")
+  print("the table is on stdout, the rounds on stderr; no file is written")
+
+
+def _devices(rows: list[dict]) -> list[str]:
+  return list(dict.fromkeys(row["device"] for row in rows))
+
+
+def main() -> int:
+  """Runs the command line; 1 where our own step could not be measured."""
+  args = _arguments()
+  names = [OURS, *PEERS]
   if args.no_torch or importlib.util.find_spec("torch") is None:
     names = [OURS]
-  settings = {key: value for key, value in vars(args).items()}
-  results: dict[str, list[dict]] = {name: [] for name in names}
-  failures = {}
-  with tempfile.TemporaryDirectory() as cache:
-    for number in range(args.rounds):
-      for name in names:
-        if name in failures:
-          continue
-        module, variant = CONTENDERS[name]
-        result = _run(module, {**settings, "variant": variant}, cache)
-        if isinstance(result, str):
-          failures[name] = result
-          continue
-        results[name].append(result)
-        print(
-          f"round {number + 1} of {args.rounds}, {name}: "
-          f"{result['ms']:.0f} ms a step",
-          file=sys.stderr,
-        )
-    module, _ = CONTENDERS[OURS]
-    result = _run(module, {**settings, "variant": "grain"}, cache)
-    if isinstance(result, str):
-      failures[LOADER] = result
-    else:
-      results[LOADER] = [result]
-  return results, failures
+  results, failures = _rounds(args, names)
+  _report(args, results, failures, names)
+  return int(OURS not in results)
+
+
+if __name__ == "__main__":
+  sys.exit(main())

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from enhance_jax import errors
 from enhance_jax.data import sources
 
 
@@ -31,10 +32,16 @@ def load(source: sources.Source) -> Store:
   """Reads every picture of a source into one array.
 
   Raises:
-    EnhanceError: no picture is usable.
+    EnhanceError: no picture is usable, or there are too many pixels.
   """
   pictures = [source[index] for index in range(len(source))]
   sizes = np.array([picture.shape[:2] for picture in pictures], np.int32)
+  total = int(np.prod(sizes, axis=1, dtype=np.int64).sum())
+  if total > np.iinfo(np.int32).max:
+    raise errors.EnhanceError(
+      f"{source!r} has {total:,} pixels, too many for the resident pipeline; "
+      "set config.data.pipeline=grain"
+    )
   starts = np.cumsum([0, *(sizes[:-1, 0] * sizes[:-1, 1])], dtype=np.int32)
   channels = pictures[0].shape[-1]
   return Store(

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import os
 import signal
 import sys
 import time
@@ -172,11 +173,13 @@ class StopSignals:
   """Turns SIGTERM and SIGINT into a flag that the loop looks at.
 
   A second signal ends the process at once, as without the handler. With
-  several processes SIGTERM is left to JAX's preemption service.
+  several processes both are left to JAX's preemption service, which knows
+  SIGTERM and lets all processes stop at one step.
   """
 
   def __init__(self, *, alone: bool):
     self.received: signal.Signals | None = None
+    self._alone = alone
     self._signals = [signal.SIGINT] + ([signal.SIGTERM] if alone else [])
     self._before: dict[signal.Signals, Any] = {}
 
@@ -189,6 +192,8 @@ class StopSignals:
     del frame
     self.received = signal.Signals(number)
     signal.signal(number, self._before[self.received])
+    if not self._alone:
+      os.kill(os.getpid(), signal.SIGTERM)
 
   def __exit__(self, *exception: Any) -> None:
     for number, handler in self._before.items():

@@ -93,7 +93,6 @@ class Loop:
     self._rollbacks = max(self._rollbacks, meta.get("rollbacks", 0))
     self._window = hooks.Window(meta.get("window"))
     self._timer = hooks.Timer(meta.get("seconds", 0.0))
-    self._score: float | None = None
     self._pending: list[tuple[int, dict[str, jax.Array]]] = []
     self._progress = hooks.Progress(
       self._parts.total, self._step, quiet=not self._lead
@@ -135,7 +134,7 @@ class Loop:
         while self._step < total:
           asked = stop.received is not None
           if mesh.any_process(asked, self._step):
-            self._save()
+            self._save(None)
             break
           self._advance(self._parts.next_phase(self._step))
           self._after_update()
@@ -202,10 +201,9 @@ class Loop:
     if not (evaluate or save):
       return
     start = time.perf_counter()
-    if evaluate:
-      self._evaluate(phase.name)
+    score = self._evaluate(phase.name) if evaluate else None
     if save:
-      self._save()
+      self._save(score)
     if ends:
       self._export(phase)
     self._progress.skip(time.perf_counter() - start)
@@ -266,17 +264,18 @@ class Loop:
     self._progress.phase = phase
     self._writer.write_scalars(self._step, values)
 
-  def _evaluate(self, phase: str) -> None:
+  def _evaluate(self, phase: str) -> float:
+    """Scores the moving average on held-out pictures; returns the PSNR."""
     scores, pictures = self._callbacks.evaluate(jax.device_get(self._state.ema))
-    self._score = scores["psnr"]
     self._progress.phase = phase
     self._writer.write_scalars(
       self._step, {f"validation/{name}": v for name, v in scores.items()}
     )
     for name, picture in pictures.items():
       self._writer.write_images(self._step, {name: picture[None]})
+    return scores["psnr"]
 
-  def _save(self) -> None:
+  def _save(self, score: float | None) -> None:
     """Begins a checkpoint; what was logged up to it is on disk before it."""
     if self._settle(0):
       return
@@ -289,8 +288,7 @@ class Loop:
       "rollbacks": self._rollbacks,
       "run": self._record,
     }
-    self._checkpoints.save(self._step, self._state, meta, self._score)
-    self._score = None
+    self._checkpoints.save(self._step, self._state, meta, score)
 
   def _export(self, phase: state_lib.Phase) -> None:
     """Writes the moving average as portable weights at a phase's end."""
