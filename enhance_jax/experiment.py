@@ -183,7 +183,7 @@ def train(config: Config, workdir: pathlib.Path) -> int:
   mesh.initialize()
   cache.enable_compilation_cache()
   devices = mesh.Mesh()
-  lead = devices.process == 0
+  lead = mesh.is_lead()
   check(workdir, config)
   if is_finished(config, workdir):
     _say(lead, f"{workdir}: this run is finished")
@@ -229,6 +229,8 @@ def evaluate(config: Config, workdir: pathlib.Path) -> int:
     EnhanceError: nothing is trained yet, or a picture set is unusable.
   """
   config_lib.validate(config)
+  if not mesh.is_lead():
+    return 0
   cache.enable_compilation_cache()
   phases = validation.finished_phases(workdir, config.phase_order)
   held_out = validation.HeldOut(config, pipeline.open_validation(config))
@@ -252,13 +254,20 @@ def evaluate(config: Config, workdir: pathlib.Path) -> int:
     for name, row in scores["sets"].items():
       scoring.write_json(workdir / f"evaluation.{name}.json", scores)
       mean = row["mean"]
-      print(f"{name}: {mean['psnr']:.3f} dB, {mean['ssim']:.4f}")
+      print(
+        f"{name}, {scores['protocol']['text']}: {mean['psnr']:.3f} dB, "
+        f"{mean['ssim']:.4f}"
+      )
   print(_closing(workdir))
   return 0
 
 
 def _closing(workdir: pathlib.Path) -> str:
-  python = "python" if sys.prefix == sys.base_prefix else sys.executable
+  root, here = pathlib.Path(__file__).parents[1], pathlib.Path.cwd()
+  python = pathlib.Path(sys.executable)
+  if python.is_relative_to(here):
+    python = python.relative_to(here)
+  path = "" if here == root else f"PYTHONPATH={root} "
   return (
     f"weights     {workdir / engine.WEIGHTS} (with a model card, .json)\n"
     f"numbers     {workdir / 'evaluation.json'}\n"
@@ -266,7 +275,7 @@ def _closing(workdir: pathlib.Path) -> str:
     f"curves      {workdir / 'metrics.jsonl'} and, for TensorBoard, "
     f"{workdir / 'tensorboard'}\n"
     "Upscale a photo of your own:\n"
-    f"  {python} -m enhance_jax.upscale PHOTO.jpg -o BIG.png "
+    f"  {path}{python} -m enhance_jax.upscale PHOTO.jpg -o BIG.png "
     f"--workdir={workdir}"
   )
 

@@ -43,6 +43,11 @@ def initialize() -> None:
     ) from error
 
 
+def is_lead() -> bool:
+  """Whether this process writes and prints for all of them."""
+  return jax.process_index() == 0
+
+
 class Mesh:
   """Devices in one row; state is copied to each, batches are split.
 

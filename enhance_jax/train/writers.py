@@ -130,7 +130,7 @@ def json_lines_writer(path: pathlib.Path, last_step: int) -> Any:
     last_step: the step that the run continues from; 0 for a new run.
   """
   _drop_after(path, last_step)
-  file = path.open("a", encoding="utf-8")
+  file = path.open("a", buffering=1, encoding="utf-8")
 
   def write(step: int, scalars: Mapping[str, float]) -> None:
     file.write(json.dumps({"step": step, **scalars}) + "\n")
