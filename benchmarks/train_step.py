@@ -27,6 +27,10 @@ from typing import Any
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
+# A round counts if other programs used less than this, in cores: threads that
+# wait actively, as PyTorch's do, suffer from company out of proportion.
+QUIET = 0.15
+
 # Name -> (module, variant).
 OURS = "ours"
 LOADER = "ours, Grain loader"
@@ -48,19 +52,32 @@ def measure(take: Callable[[], None], settings: dict[str, Any]) -> dict:
   """Runs `take` once, which does `steps` steps, in this warmed-up process.
 
   Returns:
-    ms (wall) and cpu_s (processor seconds of all threads) a step, and rss_mb,
-    the process's peak of resident memory from its start on.
+    ms (wall) and cpu_s (processor seconds of all threads) a step, rss_mb, the
+    process's peak of resident memory from its start on, and others, the cores
+    that other programs used meanwhile.
   """
-  wall, cpu = time.perf_counter(), time.process_time()
+  busy, wall, cpu = _busy(), time.perf_counter(), time.process_time()
   take()
   wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+  busy = _busy() - busy
   peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
   unit = 1 if sys.platform == "darwin" else 1024
   return {
     "ms": wall / settings["steps"] * 1e3,
     "cpu_s": cpu / settings["steps"],
     "rss_mb": peak * unit / 1e6,
+    "others": max(busy - cpu, 0.0) / wall,
   }
+
+
+def _busy() -> float:
+  """Processor seconds of all programs since the start; 0 where unknown."""
+  stat = pathlib.Path("/proc/stat")
+  if not stat.exists():
+    return 0.0
+  ticks = [int(word) for word in stat.read_text().split("\n")[0].split()[1:9]]
+  # Fields 3 and 4 are idle.
+  return (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")
 
 
 def _arguments() -> argparse.Namespace:
@@ -139,14 +156,25 @@ def _rounds(
       results.setdefault(name, []).append(result)
       print(
         f"{name}, round {number}: {result['ms']:.0f} ms, "
-        f"{result['cpu_s']:.2f} processor seconds a step",
+        f"{result['cpu_s']:.2f} processor seconds a step; other programs "
+        f"used {result['others']:.2f} cores",
         file=sys.stderr,
       )
   return results, failures
 
 
 def _median(rows: list[dict] | None, key: str) -> float:
-  return statistics.median(row[key] for row in rows) if rows else float("nan")
+  """Over the quiet rounds, or all where none was quiet.
+
+  Memory: over all rounds but the first, which compiles and has its own column.
+  """
+  if not rows:
+    return float("nan")
+  if key == "rss_mb":
+    chosen = rows[1:]
+  else:
+    chosen = [row for row in rows if row["others"] < QUIET]
+  return statistics.median(row[key] for row in chosen or rows)
 
 
 def _ratio(rows: list[dict], other: list[dict] | None, key: str) -> str:
@@ -201,6 +229,10 @@ def _report(
     "CPU s: of all threads, a step; peak MB: resident memory of the process"
   )
   print("first: the same in the first round, which compiles; later rounds load")
+  for name, rows in results.items():
+    if loud := sum(row["others"] >= QUIET for row in rows):
+      rest = "left out" if loud < len(rows) else "used for want of quiet ones"
+      print(f"{name}: {loud} of {len(rows)} rounds were disturbed; {rest}")
   for name, reason in failures.items():
     print(f"{name}: not measured: {reason}")
   if names == [OURS]:
