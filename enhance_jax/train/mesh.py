@@ -136,10 +136,14 @@ class Mesh:
       function: pure; its first argument is the state.
       donate: let the result take the state's memory.
     """
+    # On CPU XLA otherwise orders the program for concurrency, at the price of
+    # a fifth more memory and no gain in time.
+    options = {"xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"}
     return jax.jit(
       function,
       out_shardings=self.replicated,
       donate_argnums=(0,) if donate else (),
+      compiler_options=None if self.is_accelerator else options,
     )
 
   def any_process(self, flag: bool, step: int) -> bool:
