@@ -160,6 +160,12 @@ def _parser() -> argparse.ArgumentParser:
     help="ready results, matched by file name (one sub-folder a set, or one "
     "folder for all)",
   )
+  _add_protocol(parser)
+  _add_files(parser)
+  return parser
+
+
+def _add_protocol(parser: argparse.ArgumentParser) -> None:
   parser.add_argument(
     "--sets",
     metavar="DIR,...",
@@ -192,6 +198,9 @@ def _parser() -> argparse.ArgumentParser:
     metavar="wang|daala",
     help="daala is what the SRGAN paper prints; default wang",
   )
+
+
+def _add_files(parser: argparse.ArgumentParser) -> None:
   parser.add_argument(
     "--lr", metavar="DIR", help="ready LR pictures instead of made ones"
   )
@@ -212,7 +221,6 @@ def _parser() -> argparse.ArgumentParser:
   parser.add_argument(
     "--strips", metavar="DIR", help="write LR, bicubic, result, HR side by side"
   )
-  return parser
 
 
 if __name__ == "__main__":
