@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks import train_step as benchmark
 from configs import srgan
 from enhance_jax import cache, zoo
-from enhance_jax import config as config_lib
+from enhance_jax import config_check
 from enhance_jax.data import degrade, pipeline
 from enhance_jax.models import srresnet, vgg
 from enhance_jax.train import build, mesh
@@ -27,9 +27,9 @@ def _vgg(seed: int = 0) -> dict[str, dict[str, np.ndarray]]:
   """Random arrays of VGG19's shapes that keep the activations' size."""
   rng = np.random.default_rng(seed)
   params, channels = {}, 3
-  stages = zip(vgg.STAGES, WIDTHS, strict=True)
+  stages = zip(vgg.STAGES["vgg19"], WIDTHS, strict=True)
   outs = [width for count, width in stages for _ in range(count)]
-  for name, out in zip(vgg.CONVOLUTIONS, outs, strict=True):
+  for name, out in zip(vgg.CONVOLUTIONS["vgg19"], outs, strict=True):
     kernel = rng.standard_normal((3, 3, channels, out), np.float32)
     kernel *= np.float32(np.sqrt(2 / (9 * channels)))
     params[name] = {"kernel": kernel, "bias": np.zeros(out, np.float32)}
@@ -48,7 +48,7 @@ def _config(settings: dict[str, Any]) -> ml_collections.ConfigDict:
   config.discriminator.options = {"width": width, "dense": 16 * width}
   config.train.compute_dtype = settings["dtype"]
   config.phase_order = ("gan",)
-  config_lib.validate(config)
+  config_check.validate(config)
   return config
 
 

@@ -1,4 +1,4 @@
-"""A run's configuration: defaults, phases, validation in words, run record."""
+"""A run's configuration: settings with their defaults, phases, comparison."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -6,14 +6,16 @@ from typing import Any
 
 import ml_collections
 
-from enhance_jax import errors, registry
+from enhance_jax import errors
 
 ConfigDict = ml_collections.ConfigDict
 # A ConfigDict: its values have no types that a checker could know.
 Config = Any
 
-# Terms of an objective that are not pixel losses.
-FEATURE_TERMS = ("adversarial", "features", "vgg22", "vgg54")
+# Terms of an objective that are not functions of two pictures alone.
+GAME_TERMS = ("adversarial", "features", "teacher")
+# ImageNet networks -> the key of their weights in a configuration.
+NETWORKS = {"vgg19": "vgg", "alexnet": "alexnet", "squeezenet": "squeezenet"}
 
 
 def optimizer(learning_rate: float, **overrides: Any) -> ConfigDict:
@@ -25,16 +27,25 @@ def optimizer(learning_rate: float, **overrides: Any) -> ConfigDict:
   """
   settings = ConfigDict(
     {
+      # "adam", or "sgd" with momentum b1.
       "name": "adam",
       "learning_rate": learning_rate,
       "b1": 0.5,
       "b2": 0.9,
       "eps": 1e-8,
-      # Multiply the rate by `decay_rate` every `decay_every` steps; 0: never.
+      # Multiply the rate by `decay_rate` every `decay_every` steps (0: never)
+      # and at each step of `decay_at`.
       "decay_every": 0,
+      "decay_at": (),
       "decay_rate": 0.5,
+      # Added to the gradient, times the parameter (L2 regularisation).
+      "weight_decay": 0.0,
       # Clip the gradient's global norm to this; 0: no clipping.
       "clip_norm": 0.0,
+      # Clip each component to this over the current rate; 0: no clipping.
+      "clip_scaled": 0.0,
+      # Start of a parameter's path -> factor of its rate; 0 freezes it.
+      "multipliers": {},
     }
   )
   settings.update(overrides)
@@ -43,36 +54,46 @@ def optimizer(learning_rate: float, **overrides: Any) -> ConfigDict:
 
 def phase(
   steps: int,
-  objective: Mapping[str, float],
+  objective: Mapping[str, Any],
   generator_optimizer: Config,
   discriminator_optimizer: Config | None = None,
-  *,
-  adversarial: str = "bce",
-  label_smoothing: float = 0.0,
+  **overrides: Any,
 ) -> ConfigDict:
   """One stretch of training under one objective.
 
   Args:
     steps: updates in this phase.
     objective: loss name -> weight, with `adversarial` for the generator's
-      side of the game, `features` for discriminator feature matching, `vgg22`
-      and `vgg54` for the VGG19 losses, or any pixel loss.
+      side of the game, `features` for discriminator feature matching,
+      `teacher` for the L1 distance to the teacher's output, a perceptual term
+      or any pixel loss. A weight is a number, or {"from", "to", "begin",
+      "steps"}: a linear ramp over updates of the phase.
     generator_optimizer: from `optimizer`.
     discriminator_optimizer: from `optimizer`; needed when the objective has
       `adversarial` or `features`.
-    adversarial: the kind of game.
-    label_smoothing: the real label is 1 minus this.
+    **overrides: other fields of the returned settings.
   """
-  return ConfigDict(
+  settings = ConfigDict(
     {
       "steps": steps,
       "objective": dict(objective),
-      "adversarial": adversarial,
-      "label_smoothing": label_smoothing,
+      # The kind of game, of `losses.adversarial`; the real label is 1 minus
+      # the smoothing.
+      "adversarial": "bce",
+      "label_smoothing": 0.0,
+      # On the discriminator's slope: "gradient" (WGAN-GP) or "r1".
+      "penalty": "",
+      "penalty_weight": 10.0,
+      # HR pixels on every side that the losses on pictures leave out.
+      "margin": 0,
+      # Whether the losses on pictures aim at USM-sharpened HR (Real-ESRGAN).
+      "sharpen": False,
       "generator_optimizer": generator_optimizer,
       "discriminator_optimizer": discriminator_optimizer or optimizer(1e-4),
     }
   )
+  settings.update(overrides)
+  return settings
 
 
 def defaults() -> ConfigDict:
@@ -83,31 +104,52 @@ def defaults() -> ConfigDict:
   config.task = ConfigDict(
     {
       "scale": 4,
+      # For networks on enlarged pictures: train on one of these at random.
+      "scales": (),
       "channels": 3,
       "degradation": {"name": "resize", "options": {"kernel": "bicubic"}},
     }
   )
   config.data = ConfigDict(
     {
-      # `samples`, `folder:DIR`, `tfds:NAME` or `tfds:NAME:SPLIT`.
+      # `samples`, `folder:DIR`, `folder:DIR:train`, `folder:DIR:held_out`,
+      # `tfds:NAME` or `tfds:NAME:SPLIT`; several joined by "+".
       "train": "samples",
       "validation": "samples:held_out",
       "tfds_dir": "",
       # Pictures are brought to this height and width first; (): as they are.
       "resize": (),
+      # Top, left, height and width that are cut from each then; (): all.
+      "box": (),
+      # Sizes at which each picture takes part, for training.
+      "rescale": (1.0,),
       "crop": 96,
+      # Width of the crop; 0: a square.
+      "crop_width": 0,
       "batch_size": 16,
       "flip": True,
       "turn": True,
+      # Random saturation, brightness and contrast: name -> largest change.
+      "jitter": {},
       "pipeline": "auto",
       "resident_limit_mb": 256,
       "threads": 2,
       "workers": 0,
     }
   )
-  config.generator = ConfigDict({"name": "srresnet", "options": {}})
+  # `start`: weights to begin with, taken where name and shape agree.
+  config.generator = ConfigDict(
+    {"name": "srresnet", "options": {}, "start": ""}
+  )
   config.discriminator = ConfigDict({"name": "", "options": {}})
-  config.vgg = ConfigDict({"weights": "", "sha256": ""})
+  # Weights of the network whose output the term `teacher` aims at.
+  config.teacher = ""
+  # ImageNet networks of the perceptual terms.
+  for key in NETWORKS.values():
+    config[key] = ConfigDict({"weights": "", "sha256": ""})
+  # How the generator comes about: "gradient" (phases), "dictionary" (sparse
+  # coding) or "none" (nothing to train).
+  config.fit = "gradient"
   config.train = ConfigDict(
     {
       "compute_dtype": "float32",
@@ -127,10 +169,39 @@ def defaults() -> ConfigDict:
     }
   )
   config.evaluate = ConfigDict(
-    {"color": "y", "ssim": "wang", "crop": -1, "sets": ()}
+    {
+      "color": "y",
+      "ssim": "wang",
+      "crop": -1,
+      "sets": (),
+      # How LR is made for it; no name: as for training.
+      "degradation": {"name": "", "options": {}},
+      # Of `evaluate --metrics`, and the folder of the files they need.
+      "metrics": ("psnr", "ssim"),
+      "weights": "",
+    }
   )
   config.phase_order = ()
   config.phases = ConfigDict()
+  return config
+
+
+def smoke(config: Config, *, crop: int) -> ConfigDict:
+  """Cuts a recipe down to the smallest real run: four updates a phase.
+
+  Args:
+    config: the recipe, with small networks already; it is changed.
+    crop: HR pixels of a training crop.
+  """
+  config.name = f"{config.name}-smoke"
+  config.data.train = "samples"
+  config.data.validation = "samples:held_out"
+  config.data.crop = crop
+  config.data.batch_size = 4
+  config.train.update({"log_every": 2, "evaluate_every": 4, "save_every": 4})
+  config.train.update({"evaluate_pictures": 1, "sample_pictures": 1})
+  for name in config.phase_order:
+    config.phases[name].steps = 4
   return config
 
 
@@ -167,103 +238,9 @@ def needs_discriminator(settings: Config) -> bool:
   )
 
 
-def needs_vgg(config: Config) -> bool:
-  """Whether any phase uses the VGG19 perceptual loss."""
-  return any(
-    settings.objective.get(term, 0)
-    for _, settings, _, _ in phases(config)
-    for term in ("vgg22", "vgg54")
-  )
-
-
-def validate(config: Config) -> None:
-  """Refuses contradictory settings before anything is loaded or written.
-
-  Raises:
-    EnhanceError: names the key, what it holds and what it may hold.
-  """
-  _validate_data(config)
-  if not config.phase_order:
-    raise errors.EnhanceError(
-      "config.phase_order is empty; name the phases to run, of "
-      f"{', '.join(config.phases) or '(none defined)'}"
-    )
-  for name in config.phase_order:
-    if name not in config.phases:
-      raise errors.EnhanceError(
-        f'config.phase_order names the phase "{name}"; '
-        f"{errors.nearest(name, config.phases)}"
-      )
-    _validate_phase(config, name, config.phases[name])
-  for key in ("log_every", "evaluate_every", "save_every", "accumulate"):
-    if config.train[key] < 1:
-      raise errors.EnhanceError(
-        f"config.train.{key} is {config.train[key]}; it must be at least 1"
-      )
-  if config.data.batch_size % config.train.accumulate:
-    raise errors.EnhanceError(
-      f"config.data.batch_size={config.data.batch_size} cannot be split into "
-      f"config.train.accumulate={config.train.accumulate} equal parts; choose "
-      "a multiple"
-    )
-  if config.train.compute_dtype not in ("float32", "bfloat16"):
-    raise errors.EnhanceError(
-      f'config.train.compute_dtype is "{config.train.compute_dtype}"; it may '
-      "be float32 or bfloat16"
-    )
-
-
-def _validate_data(config: Config) -> None:
-  data, scale = config.data, config.task.scale
-  if scale < 1:
-    raise errors.EnhanceError(
-      f"config.task.scale is {scale}; it must be at least 1"
-    )
-  if data.crop % scale:
-    lower = data.crop - data.crop % scale
-    raise errors.EnhanceError(
-      f"config.data.crop={data.crop} is not divisible by "
-      f"config.task.scale={scale}; use {lower or scale} or {lower + scale}"
-    )
-  if data.batch_size < 1 or data.crop < 1:
-    raise errors.EnhanceError(
-      f"config.data.batch_size={data.batch_size} and "
-      f"config.data.crop={data.crop} must both be at least 1"
-    )
-  if data.pipeline not in ("auto", "grain", "resident"):
-    raise errors.EnhanceError(
-      f'config.data.pipeline is "{data.pipeline}"; it may be auto, grain or '
-      "resident"
-    )
-  if config.task.channels not in (1, 3):
-    raise errors.EnhanceError(
-      f"config.task.channels is {config.task.channels}; it may be 1 (luma) or "
-      "3 (RGB)"
-    )
-
-
-def _validate_phase(config: Config, name: str, settings: Config) -> None:
-  key = f"config.phases.{name}"
-  if settings.steps < 1:
-    raise errors.EnhanceError(
-      f"{key}.steps is {settings.steps}; it must be at least 1"
-    )
-  known = (*registry.PIXEL_LOSSES, *FEATURE_TERMS)
-  for term in settings.objective:
-    if term not in known:
-      raise errors.EnhanceError(
-        f'{key}.objective has a term "{term}"; {errors.nearest(term, known)}'
-      )
-  if not any(settings.objective.values()):
-    raise errors.EnhanceError(
-      f"{key}.objective has no term with a weight; give at least one of "
-      f"{', '.join(known)}"
-    )
-  if needs_discriminator(settings) and not config.discriminator.name:
-    raise errors.EnhanceError(
-      f"{key}.objective needs a discriminator and config.discriminator.name "
-      f"is empty; known: {', '.join(registry.DISCRIMINATORS)}"
-    )
+def crop_size(config: Config) -> tuple[int, int]:
+  """Height and width of the training crops in HR pixels."""
+  return config.data.crop, config.data.crop_width or config.data.crop
 
 
 def to_dict(config: Config) -> dict[str, Any]:

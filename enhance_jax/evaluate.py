@@ -6,65 +6,57 @@ import sys
 
 import numpy as np
 
-from enhance_jax import errors, images, scoring
+from enhance_jax import errors, images, measures, scoring
 from enhance_jax.inference import engine
-from enhance_jax.metrics import image as metrics
 
 EXAMPLES = """\
 examples:
   python -m enhance_jax.evaluate --model=bicubic --scale=4 --sets=set5,set14
   python -m enhance_jax.evaluate --workdir=runs/faces --sets=faces/test \\
+      --metrics=psnr,ssim,lpips_squeeze,niqe --weights=weights \\
       --csv=scores.csv --strips=strips
   python -m enhance_jax.evaluate --outputs=results --scale=4 --sets=set5
+  python -m enhance_jax.evaluate --fit-niqe=photographs -o niqe.npz
 
 A set is a folder of HR pictures, or a folder with a sub-folder HR. Low
 resolution is made from it with MATLAB's bicubic unless --lr is given.
+"""
+METRICS = f"""\
+comma-separated, default {",".join(measures.DEFAULT)}; higher is better:
+{", ".join(k for k, v in measures.KINDS.items() if v.better == "higher")};
+lower: {", ".join(k for k, v in measures.KINDS.items() if v.better == "lower")}
 """
 
 
 def main(argv: list[str]) -> int:
   """Scores, prints the table, writes what was asked for; 1 if any failed."""
   flags = _parser().parse_args(argv)
-  named = [flags.workdir, flags.model, flags.outputs]
-  if sum(value is not None for value in named) != 1:
-    raise errors.EnhanceError(
-      "name one thing to score: --workdir=DIR, --model=NAME or "
-      "FILE.safetensors, or --outputs=DIR of ready results"
-    )
-  if flags.outputs is None:
-    source = engine.open_model(
-      flags.model, flags.workdir, flags.scale, flags.tile
-    )
-    scale, name = source.scale, source.name
-  elif flags.scale is None:
-    raise errors.EnhanceError(
-      "--outputs needs the enlargement to compare at, such as --scale=4"
-    )
-  else:
-    source, scale = flags.outputs, flags.scale
-    name = pathlib.Path(flags.outputs).resolve().name
-    if not pathlib.Path(flags.outputs).is_dir():
-      raise errors.EnhanceError(
-        f"--outputs={flags.outputs} is no folder; wanted ready results"
-      )
+  if flags.fit_niqe is not None or flags.output is not None:
+    return _fit_niqe(flags)
+  sets = [folder for folder in (flags.sets or "").split(",") if folder]
+  if not sets:
+    raise errors.EnhanceError("no test set was named; wanted --sets=DIR,...")
+  source, scale, name = _source(flags)
   crop = scale if flags.crop is None else flags.crop
-  protocol = metrics.Protocol(flags.protocol, crop, flags.ssim)
+  protocol = scoring.Protocol(flags.protocol, crop, flags.ssim)
 
   def observe(sample: scoring.Sample) -> None:
     if sys.stderr.isatty():
-      print(
-        f"{sample.set}/{sample.file}: {sample.values['psnr']:.2f} dB",
-        file=sys.stderr,
+      values = ", ".join(
+        f"{measures.KINDS[key].title} {value:.{measures.KINDS[key].decimals}f}"
+        for key, value in sample.values.items()
       )
+      print(f"{sample.set}/{sample.file}: {values}", file=sys.stderr)
     if flags.strips:
       strip = scoring.comparison_strip(sample, protocol, name=name)
       _write_strip(pathlib.Path(flags.strips), sample, strip)
 
   scores = scoring.score_sets(
     source,
-    [folder for folder in flags.sets.split(",") if folder],
+    sets,
     scale=scale,
     protocol=protocol,
+    metrics=_metrics(flags),
     lr=flags.lr,
     suffix=flags.suffix,
     observe=observe,
@@ -74,28 +66,93 @@ def main(argv: list[str]) -> int:
 
 
 def table(scores: scoring.Scores) -> str:
-  """Model and protocol, then one aligned line a set."""
+  """Model, protocol and metrics in words, then one aligned line a set."""
   protocol = scores["protocol"]
-  rows = [("set", "images", "PSNR dB", "SSIM")]
+  kinds = {name: measures.KINDS[name] for name in protocol["metrics"]}
+  rows = [["set", "images", *(kind.title for kind in kinds.values())]]
   for name, entry in scores["sets"].items():
-    mean = entry["mean"]
-    rows.append(
-      (
-        name,
-        str(len(entry["images"])),
-        f"{mean['psnr']:.3f}",
-        f"{mean['ssim']:.4f}",
-      )
-    )
-  first = max(len(row[0]) for row in rows)
+    means = [
+      f"{entry['mean'][key]:.{kind.decimals}f}" for key, kind in kinds.items()
+    ]
+    rows.append([name, str(len(entry["images"])), *means])
+  widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
   lines = [
     f"model: {scores['model']}",
     f"protocol: {protocol['text']}; means {protocol['mean']}",
     f"LR: {protocol['lr']}",
+    *(f"{name}: {text}" for name, text in protocol["metrics"].items()),
     "",
   ]
-  lines += [f"{a:{first}}  {b:>6}  {c:>7}  {d:>6}" for a, b, c, d in rows]
+  for first, *others in rows:
+    cells = zip(others, widths[1:], strict=True)
+    numbers = "".join(f"  {cell:>{width}}" for cell, width in cells)
+    lines.append(f"{first:{widths[0]}}{numbers}")
   return "\n".join(lines)
+
+
+def _fit_niqe(flags: argparse.Namespace) -> int:
+  if flags.fit_niqe is None or flags.output is None:
+    raise errors.EnhanceError(
+      "NIQE parameters are fitted by --fit-niqe=FOLDER -o FILE.npz, and both "
+      "are needed for it"
+    )
+  count = measures.fit_niqe(flags.fit_niqe, flags.output)
+  print(f"NIQE parameters of {count} photographs written: {flags.output}")
+  return 0
+
+
+def _source(
+  flags: argparse.Namespace,
+) -> tuple[engine.Engine | str, int, str]:
+  """What is scored, its enlargement, and its name."""
+  named = [flags.workdir, flags.model, flags.outputs]
+  if sum(value is not None for value in named) != 1:
+    raise errors.EnhanceError(
+      "name one thing to score: --workdir=DIR, --model=NAME or "
+      "FILE.safetensors, or --outputs=DIR of ready results"
+    )
+  if flags.outputs is None:
+    upscaler = engine.open_model(
+      flags.model,
+      flags.workdir,
+      flags.scale,
+      flags.tile,
+      ensemble=flags.ensemble,
+      consistent=flags.consistent,
+    )
+    return upscaler, upscaler.scale, upscaler.name
+  if flags.ensemble or flags.consistent:
+    raise errors.EnhanceError(
+      "--ensemble and --consistent change how a model is run; --outputs names "
+      "ready results, so leave them out"
+    )
+  if flags.scale is None:
+    raise errors.EnhanceError(
+      "--outputs needs the enlargement to compare at, such as --scale=4"
+    )
+  folder = pathlib.Path(flags.outputs)
+  if not folder.is_dir():
+    raise errors.EnhanceError(
+      f"--outputs={flags.outputs} is no folder; wanted ready results"
+    )
+  return flags.outputs, flags.scale, folder.resolve().name
+
+
+def _metrics(flags: argparse.Namespace) -> scoring.Metrics:
+  fid = None
+  if flags.fid is not None:
+    fid = tuple(flags.fid.split(","))
+    if len(fid) != 2:
+      raise errors.EnhanceError(
+        f"--fid={flags.fid} names {len(fid)} files; wanted two, HR.npz,SR.npz"
+      )
+  return scoring.Metrics(
+    [name for name in flags.metrics.split(",") if name],
+    flags.weights,
+    niqe=flags.niqe,
+    ma=flags.ma,
+    fid=fid,
+  )
 
 
 def _finish(flags: argparse.Namespace, scores: scoring.Scores) -> int:
@@ -139,7 +196,7 @@ def _write_strip(
 def _parser() -> argparse.ArgumentParser:
   parser = argparse.ArgumentParser(
     prog="python -m enhance_jax.evaluate",
-    description="PSNR and SSIM on test sets, under a named protocol.",
+    description="Metrics on test sets, each under a named protocol.",
     epilog=EXAMPLES,
     formatter_class=argparse.RawDescriptionHelpFormatter,
     allow_abbrev=False,
@@ -160,7 +217,14 @@ def _parser() -> argparse.ArgumentParser:
     help="ready results, matched by file name (one sub-folder a set, or one "
     "folder for all)",
   )
+  what.add_argument(
+    "--fit-niqe",
+    metavar="DIR",
+    help="score nothing; fit NIQE parameters to a folder of photographs and "
+    "write them to -o FILE.npz",
+  )
   _add_protocol(parser)
+  _add_metrics(parser)
   _add_files(parser)
   return parser
 
@@ -169,7 +233,6 @@ def _add_protocol(parser: argparse.ArgumentParser) -> None:
   parser.add_argument(
     "--sets",
     metavar="DIR,...",
-    required=True,
     help="test sets, separated by commas",
   )
   parser.add_argument(
@@ -200,6 +263,34 @@ def _add_protocol(parser: argparse.ArgumentParser) -> None:
   )
 
 
+def _add_metrics(parser: argparse.ArgumentParser) -> None:
+  parser.add_argument(
+    "--metrics",
+    default=",".join(measures.DEFAULT),
+    metavar="NAME,...",
+    help=METRICS,
+  )
+  parser.add_argument(
+    "--weights",
+    metavar="DIR",
+    help="folder of network, LPIPS head and NIQE parameter files; default "
+    "$ENHANCE_CACHE, else ~/.cache/enhance_jax",
+  )
+  parser.add_argument(
+    "--niqe", metavar="FILE.npz", help="NIQE parameters, if not in --weights"
+  )
+  parser.add_argument(
+    "--ma",
+    metavar="SCORE|FILE.csv",
+    help="Ma scores for pi: one number, or columns image and ma",
+  )
+  parser.add_argument(
+    "--fid",
+    metavar="HR.npz,SR.npz",
+    help="Inception features for fid: arrays mu and sigma, or features",
+  )
+
+
 def _add_files(parser: argparse.ArgumentParser) -> None:
   parser.add_argument(
     "--lr", metavar="DIR", help="ready LR pictures instead of made ones"
@@ -215,6 +306,19 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
     type=int,
     metavar="N",
     help="LR pixels a tile; less needs less memory, the result is the same",
+  )
+  parser.add_argument(
+    "--ensemble",
+    action="store_true",
+    help="average over the eight mirrored and turned pictures",
+  )
+  parser.add_argument(
+    "--consistent",
+    action="store_true",
+    help="correct results until, made small, they are the input again",
+  )
+  parser.add_argument(
+    "-o", "--output", metavar="FILE.npz", help="where --fit-niqe writes"
   )
   parser.add_argument("--json", metavar="FILE", help="write all scores")
   parser.add_argument("--csv", metavar="FILE", help="write a line a picture")

@@ -9,7 +9,7 @@ from typing import Any
 
 from absl import logging
 
-from enhance_jax import cache, errors, scoring, validation, zoo
+from enhance_jax import cache, config_check, errors, scoring, validation, zoo
 from enhance_jax import config as config_lib
 from enhance_jax.config import Config
 from enhance_jax.data import pipeline
@@ -17,6 +17,9 @@ from enhance_jax.inference import engine
 from enhance_jax.train import build, loop, mesh
 
 RECORD = "run.json"
+_RAW = " (not averaged)"
+# Baselines on the page of pictures; the others are in the table.
+_DRAWN = ("bicubic", "lanczos")
 
 
 def revision() -> str:
@@ -33,10 +36,14 @@ def revision() -> str:
     return "unknown"
 
 
-def record(config: Config) -> dict[str, Any]:
-  """What pins a run down: configuration, versions, source revision."""
+def record(
+  config: Config, data: dict[str, Any], devices: str
+) -> dict[str, Any]:
+  """What pins a run down: configuration, data, versions, revision, devices."""
   return {
     "config": config_lib.to_dict(config),
+    "data": data,
+    "devices": devices,
     "versions": zoo.versions(),
     "revision": revision(),
   }
@@ -53,8 +60,8 @@ def check(workdir: pathlib.Path, config: Config) -> None:
     EnhanceError: the differences are listed.
   """
   path = workdir / RECORD
-  steps = workdir.glob("checkpoints/[0-9]*")
-  if not path.is_file() or not any(steps):
+  begun = [*workdir.glob("checkpoints/[0-9]*"), *workdir.glob(engine.WEIGHTS)]
+  if not path.is_file() or not begun:
     return
   try:
     before = json.loads(path.read_text())["config"]
@@ -74,35 +81,22 @@ def check(workdir: pathlib.Path, config: Config) -> None:
     )
 
 
-def claim(
-  workdir: pathlib.Path, config: Config, *, lead: bool
-) -> dict[str, Any]:
-  """Writes the run record into a run's folder, which is made if missing.
-
-  Args:
-    workdir: the folder.
-    config: of this run.
-    lead: whether this process writes.
-
-  Returns:
-    The run record.
+def claim(workdir: pathlib.Path, now: dict[str, Any]) -> None:
+  """Writes a run record into the run's folder, which is made if missing.
 
   Raises:
     EnhanceError: the folder cannot be written to.
   """
-  now = record(config)
-  if lead:
-    try:
-      workdir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-      raise errors.EnhanceError(
-        f"{workdir} cannot be made ({error.strerror}); give a folder that you "
-        "may write to with --workdir=DIR"
-      ) from error
-    zoo.write_atomic(
-      workdir / RECORD, (json.dumps(now, indent=2) + "\n").encode()
-    )
-  return now
+  try:
+    workdir.mkdir(parents=True, exist_ok=True)
+  except OSError as error:
+    raise errors.EnhanceError(
+      f"{workdir} cannot be made ({error.strerror}); give a folder that you "
+      "may write to with --workdir=DIR"
+    ) from error
+  zoo.write_atomic(
+    workdir / RECORD, (json.dumps(now, indent=2) + "\n").encode()
+  )
 
 
 def _bundle(config: Config, variables: Any) -> zoo.Generator:
@@ -111,7 +105,7 @@ def _bundle(config: Config, variables: Any) -> zoo.Generator:
     model=config.generator.name,
     kwargs=kwargs,
     module=build.generator(config),
-    variables=variables,
+    variables={name: tree for name, tree in variables.items() if tree},
     card={},
     sha256="",
   )
@@ -135,10 +129,11 @@ def _export(
   step: int,
 ) -> None:
   order = list(config.phase_order)
-  done = order[: order.index(phase) + 1]
+  done = order[: order.index(phase) + 1] if order else []
   adversarial = [
     name for name in done if config.phases[name].objective.get("adversarial", 0)
   ]
+  scales = {"scales": list(config.task.scales)} if config.task.scales else {}
   zoo.save_generator(
     workdir / name,
     model=config.generator.name,
@@ -152,6 +147,8 @@ def _export(
       "data": data,
       "recipe": config_lib.to_dict(config)["phases"],
       "revision": revision(),
+      "averaged": not name.endswith(".raw"),
+      **scales,
     },
   )
 
@@ -161,10 +158,9 @@ def is_finished(config: Config, workdir: pathlib.Path) -> bool:
   path = workdir / engine.WEIGHTS
   if not path.is_file():
     return False
-  return (
-    zoo.load_generator(path).card.get("step")
-    == config_lib.phases(config)[-1][3]
-  )
+  rows = config_lib.phases(config)
+  last = rows[-1][3] if rows else 0
+  return zoo.load_generator(path).card.get("step") == last
 
 
 def train(config: Config, workdir: pathlib.Path) -> int:
@@ -176,26 +172,50 @@ def train(config: Config, workdir: pathlib.Path) -> int:
   Raises:
     EnhanceError: settings, data, folder or training went wrong.
   """
-  config_lib.validate(config)
+  config_check.validate(config)
   # Orbax warns of every checkpoint without a score, and repeats at length
   # what a checkpoint's error says in a line.
   logging.set_verbosity(logging.FATAL)
   mesh.initialize()
   cache.enable_compilation_cache()
-  devices = mesh.Mesh()
   lead = mesh.is_lead()
+  if config.fit == "none":
+    _say(lead, f"{config.name}: there is nothing to train")
+    return 0
   check(workdir, config)
   if is_finished(config, workdir):
     _say(lead, f"{workdir}: this run is finished")
     return 0
+  if config.fit == "dictionary":
+    return _fit(config, workdir) if lead else 0
+  return _run(config, workdir, lead)
+
+
+def _fit(config: Config, workdir: pathlib.Path) -> int:
+  """Learns dictionaries in one go; killed, it begins anew and ends the same."""
+  from enhance_jax.train import dictionary
+
+  loader = pipeline.open_loader(config)
+  position = loader.position()
+  claim(workdir, record(config, position, mesh.Mesh().describe()))
+  variables = dictionary.fit(config, loader.source, lambda t: _say(True, t))
+  for name in (f"generator.{config.fit}", "generator"):
+    _export(config, workdir, position, name, variables, config.fit, 0)
+  return 0
+
+
+def _run(config: Config, workdir: pathlib.Path, lead: bool) -> int:
+  devices = mesh.Mesh()
   parts = build.build(config, devices)
   held_out = validation.HeldOut(
     config,
     pipeline.open_validation(config),
     config.train.evaluate_pictures,
   )
-  run_record = claim(workdir, config, lead=lead)
   position = parts.loader.position()
+  run_record = record(config, position, devices.describe())
+  if lead:
+    claim(workdir, run_record)
   _say(
     lead,
     f"{config.name}: {parts.total:,} updates on {devices.describe()}, "
@@ -207,6 +227,7 @@ def train(config: Config, workdir: pathlib.Path) -> int:
       _bundle(config, variables)
     ),
     export=functools.partial(_export, config, workdir, position),
+    baselines=held_out.baselines(),
   )
   outcome = loop.Loop(parts, workdir, callbacks, run_record).run()
   if outcome.signal is None:
@@ -222,56 +243,73 @@ def train(config: Config, workdir: pathlib.Path) -> int:
 def evaluate(config: Config, workdir: pathlib.Path) -> int:
   """Scores a run's phases and the baselines; draws the comparison.
 
-  Writes WORKDIR/evaluation.json and WORKDIR/comparison.png, and one JSON file
-  for each folder in `config.evaluate.sets`.
+  Writes WORKDIR/evaluation.json and WORKDIR/comparison.png, and for each
+  folder in `config.evaluate.sets` the same with the set's name.
 
   Raises:
     EnhanceError: nothing is trained yet, or a picture set is unusable.
   """
-  config_lib.validate(config)
+  config_check.validate(config)
   if not mesh.is_lead():
     return 0
   cache.enable_compilation_cache()
-  phases = validation.finished_phases(workdir, config.phase_order)
+  upscalers = _upscalers(config, workdir)
   held_out = validation.HeldOut(config, pipeline.open_validation(config))
-  ours = [
-    engine.open_model(str(workdir / f"generator.{name}.safetensors"))
-    for name in phases
-  ]
-  for upscaler, name in zip(ours, phases, strict=True):
-    upscaler.name = f"ours, after {name}"
-  scale = config.task.scale
-  baselines = [engine.Interpolation(n, scale) for n in validation.BASELINES]
-  comparison = held_out.compare([*baselines, *ours])
+  comparison = held_out.compare(upscalers)
   scoring.write_json(workdir / "evaluation.json", comparison.as_dict())
-  comparison.write_page(
-    workdir / "comparison.png", ["bicubic", *(up.name for up in ours)]
-  )
+  shown = [
+    up.name
+    for up in upscalers
+    if (up.name in _DRAWN or isinstance(up, engine.Upscaler))
+    and not up.name.endswith(_RAW)
+  ]
+  comparison.write_page(workdir / "comparison.png", shown)
   print(comparison.table())
   for folder in config.evaluate.sets:
-    used = validation.protocol(config)
-    scores = scoring.score_sets(ours[-1], [folder], scale=scale, protocol=used)
-    for name, row in scores["sets"].items():
-      scoring.write_json(workdir / f"evaluation.{name}.json", scores)
-      mean = row["mean"]
-      print(
-        f"{name}, {scores['protocol']['text']}: {mean['psnr']:.3f} dB, "
-        f"{mean['ssim']:.4f}"
-      )
-  print(_closing(workdir))
+    name, comparison = validation.compare_on(config, folder, upscalers)
+    scoring.write_json(
+      workdir / f"evaluation.{name}.json", comparison.as_dict()
+    )
+    comparison.write_page(workdir / f"comparison.{name}.png", shown)
+    print(comparison.table())
+  print(_closing(workdir, config.fit != "none"))
   return 0
 
 
-def _closing(workdir: pathlib.Path) -> str:
+def _upscalers(
+  config: Config, workdir: pathlib.Path
+) -> list[engine.Engine]:
+  """The baselines, then every finished phase, averaged and as trained."""
+  found = validation.baselines(config.task.scale)
+  if config.fit == "none":
+    workdir.mkdir(parents=True, exist_ok=True)
+    return [*found, engine.Interpolation("lanczos", config.task.scale)]
+  order = tuple(config.phase_order) or (config.fit,)
+  for name in validation.finished_phases(workdir, order):
+    for ending in ("", ".raw"):
+      path = workdir / f"generator.{name}{ending}.safetensors"
+      if path.is_file():
+        upscaler = engine.open_model(str(path))
+        upscaler.name = f"ours, after {name}" + (_RAW if ending else "")
+        found.append(upscaler)
+  return found
+
+
+def _closing(workdir: pathlib.Path, trained: bool) -> str:
   root, here = pathlib.Path(__file__).parents[1], pathlib.Path.cwd()
   python = pathlib.Path(sys.executable)
   if python.is_relative_to(here):
     python = python.relative_to(here)
   path = "" if here == root else f"PYTHONPATH={root} "
+  results = (
+    f"numbers     {workdir / 'evaluation.json'}\n"
+    f"pictures    {workdir / 'comparison.png'}"
+  )
+  if not trained:
+    return results
   return (
     f"weights     {workdir / engine.WEIGHTS} (with a model card, .json)\n"
-    f"numbers     {workdir / 'evaluation.json'}\n"
-    f"pictures    {workdir / 'comparison.png'}\n"
+    f"{results}\n"
     f"curves      {workdir / 'metrics.jsonl'} and, for TensorBoard, "
     f"{workdir / 'tensorboard'}\n"
     "Upscale a photo of your own:\n"

@@ -4,8 +4,12 @@ import pathlib
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
 
 from enhance_jax import errors, images
+from enhance_jax.inference.upscalers import GRAY
 
 PathLike = str | pathlib.Path
 
@@ -129,3 +133,72 @@ def _tails(stems: Iterable[str], found: Iterable[str]) -> list[str]:
     if name.startswith(stem)
   }
   return ["", *sorted(tail for tail in tails if _TAIL.fullmatch(tail))]
+
+
+def read_hr(path: pathlib.Path, scale: int) -> np.ndarray:
+  """HR cut to multiples of the scale, uint8; gray stays one channel.
+
+  Raises:
+    EnhanceError: the picture cannot be read or is too small.
+  """
+  try:
+    return images.modcrop(_read(path), scale)
+  except errors.EnhanceError as error:
+    if str(path) in str(error):
+      raise
+    raise errors.EnhanceError(f"{path}: {error}") from error
+
+
+def read_lr(
+  path: pathlib.Path, hr: np.ndarray, scale: int, hr_path: pathlib.Path
+) -> np.ndarray:
+  """A ready LR picture of hr, uint8, with the channels of hr.
+
+  Raises:
+    EnhanceError: it cannot be read, or does not belong to hr.
+  """
+  lr = _like(_read(path), hr, path)
+  size = (hr.shape[0] // scale, hr.shape[1] // scale)
+  _want_size(path, lr, size, hr_path)
+  return lr
+
+
+def read_result(path: pathlib.Path, hr: np.ndarray) -> np.ndarray:
+  """A ready result for hr, uint8, with the channels of hr.
+
+  Raises:
+    EnhanceError: it cannot be read, or has another size.
+  """
+  sr = _like(_read(path), hr, path)
+  _want_size(path, sr, hr.shape[:2], "its HR picture, cut to the scale,")
+  return sr
+
+
+def _read(path: pathlib.Path) -> np.ndarray:
+  """uint8 [H, W, 1 or 3]: as the file, without alpha, 16 bits rounded."""
+  pixels = images.read_picture(path).pixels
+  pixels = pixels[..., : 1 if pixels.shape[-1] < 3 else 3]
+  if pixels.dtype == np.uint16:
+    return images.to_uint8(images.to_float(pixels))
+  return pixels
+
+
+def _like(x: np.ndarray, hr: np.ndarray, path: pathlib.Path) -> np.ndarray:
+  """The picture with the channels of hr; colour of a gray hr is averaged."""
+  if x.shape[-1] == hr.shape[-1]:
+    return x
+  if hr.shape[-1] == 3:
+    raise errors.EnhanceError(
+      f"{path} is gray and its HR picture is colour; wanted a colour picture"
+    )
+  return images.to_uint8(images.to_float(x) @ GRAY[:, None])
+
+
+def _want_size(
+  path: pathlib.Path, x: np.ndarray, size: tuple[int, int], why: Any
+) -> None:
+  if x.shape[:2] != tuple(size):
+    raise errors.EnhanceError(
+      f"{path} is {x.shape[1]}x{x.shape[0]} pixels; {why} asks for "
+      f"{size[1]}x{size[0]}"
+    )

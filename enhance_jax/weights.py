@@ -6,13 +6,11 @@ checked against the file before an array is made.
 """
 
 import collections
-import hashlib
 import io
 import math
 import os
 import pathlib
 import pickle
-import re
 import zipfile
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -23,7 +21,6 @@ import numpy as np
 from enhance_jax.errors import EnhanceError
 
 SUFFIXES = (".safetensors", ".npz", ".pth", ".pt")
-VGG19_FILE = "vgg19-dcbb9e9d.pth"
 
 _STORAGES = {
   "DoubleStorage": np.dtype(np.float64),
@@ -103,37 +100,6 @@ def read_tensors(
       f"{path} is damaged ({type(error).__name__}: {error}); get it again"
     ) from error
   raise EnhanceError(f"{path} {_describe(head)}")
-
-
-def find_vgg19(
-  path: str | os.PathLike | None = None, sha256: str | None = None
-) -> dict[str, dict[str, np.ndarray]]:
-  """Reads VGG19's convolutions from torchvision's layout.
-
-  Args:
-    path: the file; without it, `vgg19*` in the cache folder: $ENHANCE_CACHE,
-      else ~/.cache/enhance_jax.
-    sha256: what the file's digest must be; without it, the digest must begin
-      with the 8 hexadecimal digits that end the file's name, if any do.
-
-  Returns:
-    parameters for `models.vgg.features`, float32: kernels [3, 3, I, O].
-
-  Raises:
-    EnhanceError: no file, another digest, or not VGG19.
-  """
-  found = pathlib.Path(path).expanduser() if path else _cached_vgg19()
-  if not found.is_file():
-    raise EnhanceError(f"there is no VGG19 weights file {found}; {_VGG_HELP}")
-  _check_digest(found, sha256)
-  return _vgg19_params(found, read_tensors(found, prefix="features."))
-
-
-_VGG_HELP = (
-  f"get torchvision's {VGG19_FILE} (548 MB, from download.pytorch.org/models), "
-  "then put it into $ENHANCE_CACHE or ~/.cache/enhance_jax, or set "
-  "config.vgg.weights to its path"
-)
 
 
 # What PyTorch's writer uses, protocols 2 to 4. Not among them is BYTEARRAY8,
@@ -282,57 +248,3 @@ def _describe(head: bytes) -> str:
   return (
     f"is no weights file or is cut short; wanted {', '.join(SUFFIXES)} contents"
   )
-
-
-def _cached_vgg19() -> pathlib.Path:
-  folder = os.environ.get("ENHANCE_CACHE") or "~/.cache/enhance_jax"
-  cache = pathlib.Path(folder).expanduser()
-  files = [f for f in cache.glob("vgg19*") if f.suffix in SUFFIXES]
-  return min(files, default=cache / VGG19_FILE)
-
-
-def _check_digest(path: pathlib.Path, sha256: str | None) -> None:
-  ending = re.search(r"-([0-9a-f]{8})$", path.stem)
-  wanted = (sha256 or (ending[1] if ending else "")).lower()
-  if not wanted:
-    return
-  with path.open("rb") as file:
-    digest = hashlib.file_digest(file, "sha256").hexdigest()
-  if (digest != wanted) if sha256 else not digest.startswith(wanted):
-    raise EnhanceError(
-      f"{path} has the SHA-256 {digest}; wanted {wanted}"
-      f"{'' if sha256 else '... as its name says'}; the file is damaged or "
-      "another one, get it again"
-    )
-
-
-def _vgg19_params(
-  path: pathlib.Path, tensors: dict[str, np.ndarray]
-) -> dict[str, dict[str, np.ndarray]]:
-  # Here, so that reading weights does not take the seconds jax needs to load.
-  from enhance_jax.models import vgg
-
-  params, index, channels = {}, 0, 3
-  for name in vgg.CONVOLUTIONS:
-    if name.endswith("_1") and name != "conv1_1":
-      index += 1
-    key = f"features.{index}"
-    kernel = tensors.get(f"{key}.weight")
-    bias = tensors.get(f"{key}.bias")
-    if kernel is None or bias is None:
-      raise EnhanceError(
-        f"{path} is not VGG19: it lacks {key}.weight or .bias ({name}) of "
-        "torchvision's layout"
-      )
-    if kernel.shape != (*bias.shape, channels, 3, 3):
-      raise EnhanceError(
-        f"{path} is not VGG19: {key} ({name}) has a weight of shape "
-        f"{kernel.shape} and a bias of shape {bias.shape}; wanted "
-        f"(C, {channels}, 3, 3) and (C,)"
-      )
-    params[name] = {
-      "kernel": kernel.transpose(2, 3, 1, 0).astype(np.float32),
-      "bias": bias.astype(np.float32),
-    }
-    channels, index = bias.shape[0], index + 2
-  return params

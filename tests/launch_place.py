@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import signal
 import shutil
 import subprocess
 import sys
@@ -107,6 +108,9 @@ class Place:
       stdout=subprocess.PIPE,
       stderr=subprocess.STDOUT,
       text=True,
+      # A shell cannot trap what was ignored when it started, as SIGINT is in
+      # tests that a script runs in the background.
+      preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
   def run(self, script: str, *args: str, **env: str) -> tuple[int, str]:

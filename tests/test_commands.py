@@ -11,6 +11,8 @@ from flax import traverse_util
 from PIL import Image
 
 from enhance_jax import errors, evaluate, images, resample, upscale, zoo
+from enhance_jax.inference import engine
+from enhance_jax.metrics import image as image_metrics
 from enhance_jax.models import srresnet
 
 BICUBIC = ["--model=bicubic", "--scale=4"]
@@ -224,6 +226,25 @@ def test_a_network_that_overflows_leaves_no_file(tmp_path, capsys):
   told = capsys.readouterr()
   assert status == 1 and not (tmp_path / "out").exists()
   assert "a.png: bad gave" in told.err and "in tile 1 of 1" in told.err
+
+
+def test_ensemble_and_consistency_are_flags(tmp_path, capsys):
+  photo = write(tmp_path / "a.png", scene(12, 10))
+  path = save_network(tmp_path / "net", generative=False)
+  command = [str(photo), f"--model={path}"]
+  results = []
+  for flags in ([], ["--ensemble"], ["--consistent"]):
+    out = tmp_path / f"{len(results)}.png"
+    assert upscale.main([*command, "-o", str(out), *flags]) == 0
+    told = capsys.readouterr().out
+    assert ("LR-PSNR " in told) == (flags == ["--consistent"])
+    results.append(read(out))
+  plain, mean, consistent = results
+  upscaler = engine.open_model(str(path), ensemble=True)
+  np.testing.assert_array_equal(mean, upscaler.upscale_uint8(scene(12, 10)))
+  assert not np.array_equal(plain, mean)
+  least = image_metrics.lr_psnr(plain, scene(12, 10))
+  assert image_metrics.lr_psnr(consistent, scene(12, 10)) > least + 10
 
 
 # evaluate

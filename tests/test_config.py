@@ -9,29 +9,63 @@ import pytest
 from ml_collections import config_flags  # noqa: F401  (flags of main)
 
 from enhance_jax import config as config_lib
-from enhance_jax import errors
+from enhance_jax import config_check, errors, registry
+from enhance_jax.train import build, optim
 from tests import runs
 
 
-def _load(name: str, variant: str) -> ml_collections.ConfigDict:
+def _namespace(name: str) -> dict:
   namespace: dict = {"__name__": name}
   path = runs.ROOT / "configs" / f"{name}.py"
   exec(compile(path.read_text(), path, "exec"), namespace)
-  return namespace["get_config"](variant)
+  return namespace
+
+
+def _load(name: str, variant: str) -> ml_collections.ConfigDict:
+  return _namespace(name)["get_config"](variant)
 
 
 CONFIGS = sorted(path.stem for path in (runs.ROOT / "configs").glob("*.py"))
 
 
+def variants(name: str) -> dict:
+  """The variants of a configuration file: name -> maker."""
+  return _namespace(name)["_VARIANTS"]
+
+
 @pytest.mark.parametrize("name", CONFIGS)
-def test_every_configuration_is_sound_and_has_a_smoke_variant(name):
-  for variant in ("", "smoke"):
-    config_lib.validate(_load(name, variant))
+def test_every_variant_is_sound_and_one_is_for_smoke(name):
+  assert {"", "smoke"} <= set(variants(name))
+  for variant in variants(name):
+    config = _load(name, variant)
+    config_check.validate(config)
+    assert config.name != "run", f"{name}:{variant} has no name"
 
 
-@pytest.mark.parametrize("variant", ["celeba64", "demo"])
-def test_variants_of_srgan(variant):
-  config_lib.validate(_load("srgan", variant))
+def test_names_of_runs_are_unique():
+  """The default folder of a run is runs/NAME."""
+  names = [
+    _load(name, variant).name for name in CONFIGS for variant in variants(name)
+  ]
+  assert len(set(names)) == len(names), sorted(names)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_module_can_be_built(name):
+  """Unknown options are refused when a run starts; here without a run."""
+  for variant in variants(name):
+    config = _load(name, variant)
+    build.generator(config)
+    build.degradation(config)
+    for settings in (p for _, p, _, _ in config_lib.phases(config)):
+      optim.build(settings.generator_optimizer)
+    if config.discriminator.name:
+      registry.build(
+        registry.DISCRIMINATORS,
+        config.discriminator.name,
+        "discriminator",
+        **config.discriminator.options.to_dict(),
+      )
 
 
 def test_phases_of_the_paper():
@@ -70,6 +104,14 @@ def test_unknown_variant_is_named():
     ("phase_order", ("pixel", "gam"), 'did you mean "gan"'),
     ("phase_order", (), "phase_order is empty"),
     ("discriminator.name", "", "needs a discriminator"),
+    ("data.crop_width", 30, "crop_width=30 is not divisible"),
+    ("data.crop_width", 16, "turn needs square crops, not 32x16"),
+    ("data.rescale", (1.0, 1.5), "rescale holds 1.5"),
+    ("data.box", (1, 2, 3), "wanted 4 numbers"),
+    ("phases.gan.penalty", "r2", "penalty is"),
+    ("phases.gan.margin", 16, "margin=16 leaves nothing"),
+    ("fit", "dictionary", "config.phase_order is"),
+    ("fit", "guess", "gradient, dictionary or none"),
   ],
 )
 def test_contradictions_are_refused(key, value, message):
@@ -77,7 +119,7 @@ def test_contradictions_are_refused(key, value, message):
   with config.ignore_type():
     config.update_from_flattened_dict({key: value})
   with pytest.raises(errors.EnhanceError, match=message):
-    config_lib.validate(config)
+    config_check.validate(config)
 
 
 @pytest.mark.parametrize(
@@ -85,13 +127,15 @@ def test_contradictions_are_refused(key, value, message):
   [
     ({"l3": 1.0}, 'a term "l3"; did you mean "l1"'),
     ({"l1": 0.0}, "no term with a weight"),
+    ({"teacher": 1.0}, "config.teacher is empty"),
+    ({"l1": {"from": 0.0, "to": 1.0}}, "a ramp has from, to, begin, steps"),
   ],
 )
 def test_objectives_are_checked(objective, message):
   config = _load("srgan", "smoke")
   config.phases.pixel.objective = ml_collections.ConfigDict(objective)
   with pytest.raises(errors.EnhanceError, match=message):
-    config_lib.validate(config)
+    config_check.validate(config)
 
 
 def test_differences_leave_out_what_has_no_say():

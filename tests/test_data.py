@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from enhance_jax import config as config_lib
 from enhance_jax import errors
 from enhance_jax.data import degrade, pipeline, resident, sampling, sources
 from enhance_jax.resample import resize_uint8
@@ -23,24 +24,20 @@ def _pictures(folder: pathlib.Path, count: int = 5, side: int = 24) -> None:
 
 
 def _config(folder: pathlib.Path, **data) -> ml_collections.ConfigDict:
-  settings = {
-    "train": f"folder:{folder}",
-    "validation": f"folder:{folder}",
-    "tfds_dir": "",
-    "resize": (),
-    "crop": 16,
-    "batch_size": 4,
-    "flip": True,
-    "turn": True,
-    "pipeline": "grain",
-    "resident_limit_mb": 1,
-    "threads": 2,
-    "workers": 0,
-    **data,
-  }
-  return ml_collections.ConfigDict(
-    {"seed": 3, "task": {"channels": 3, "scale": 4}, "data": settings}
+  config = config_lib.defaults()
+  config.seed = 3
+  config.data.update(
+    {
+      "train": f"folder:{folder}",
+      "validation": f"folder:{folder}",
+      "crop": 16,
+      "batch_size": 4,
+      "pipeline": "grain",
+      "resident_limit_mb": 1,
+      **data,
+    }
   )
+  return config
 
 
 def _take(iterator, count):
@@ -54,7 +51,7 @@ def _crops(loader: pipeline.Loader, step: int, count: int) -> list[np.ndarray]:
 
 
 def test_samples_are_photographs_and_disjoint():
-  needs = sources.Needs(3, 96)
+  needs = sources.Needs(3, (96, 96))
   train = sources.open_source("samples", needs)
   held_out = sources.open_source("samples:held_out", needs)
   assert len(train) >= 8 and len(held_out) >= 3
@@ -65,19 +62,19 @@ def test_samples_are_photographs_and_disjoint():
 
 def test_folder_is_recursive_and_sorted(tmp_path):
   _pictures(tmp_path)
-  source = sources.open_source(f"folder:{tmp_path}", sources.Needs(3, 16))
+  source = sources.open_source(f"folder:{tmp_path}", sources.Needs(3, (16, 16)))
   assert len(source) == 5
   assert (
     source.fingerprint()
     == sources.open_source(
-      f"folder:{tmp_path}", sources.Needs(3, 16)
+      f"folder:{tmp_path}", sources.Needs(3, (16, 16))
     ).fingerprint()
   )
   Image.new("RGB", (30, 30)).save(tmp_path / "more.png")
   assert (
     source.fingerprint()
     != sources.open_source(
-      f"folder:{tmp_path}", sources.Needs(3, 16)
+      f"folder:{tmp_path}", sources.Needs(3, (16, 16))
     ).fingerprint()
   )
 
@@ -87,7 +84,7 @@ def test_unusable_pictures_are_named_counted_and_replaced(tmp_path, caplog):
   good = (tmp_path / "p0.png").read_bytes()
   (tmp_path / "a_truncated.png").write_bytes(good[: len(good) // 2])
   Image.new("RGB", (1, 1)).save(tmp_path / "b_small.png")
-  source = sources.open_source(f"folder:{tmp_path}", sources.Needs(3, 16))
+  source = sources.open_source(f"folder:{tmp_path}", sources.Needs(3, (16, 16)))
   everything = [source[i] for i in range(len(source))]
   assert len(everything) == 5 and len(source.skipped) == 2
   np.testing.assert_array_equal(everything[0], everything[2])
@@ -108,7 +105,7 @@ def test_folder_without_a_usable_picture(tmp_path, files, message):
   for name, content in files.items():
     (tmp_path / name).write_bytes(content)
   with pytest.raises(errors.EnhanceError, match=message):
-    sources.open_source(f"folder:{tmp_path}", sources.Needs(3, 16))[0]
+    sources.open_source(f"folder:{tmp_path}", sources.Needs(3, (16, 16)))[0]
 
 
 def test_missing_folder_and_unknown_source(tmp_path):
@@ -123,9 +120,9 @@ def test_missing_folder_and_unknown_source(tmp_path):
 def test_resize_comes_before_the_crop(tmp_path):
   _pictures(tmp_path, count=1, side=40)
   source = sources.open_source(
-    f"folder:{tmp_path}", sources.Needs(3, 16, (16, 16))
+    f"folder:{tmp_path}", sources.Needs(3, (16, 16), (16, 16))
   )
-  plain = sources.open_source(f"folder:{tmp_path}", sources.Needs(3, 16))
+  plain = sources.open_source(f"folder:{tmp_path}", sources.Needs(3, (16, 16)))
   expected = resize_uint8(plain[0], size=(16, 16))
   np.testing.assert_array_equal(source[0], expected)
 
@@ -191,12 +188,12 @@ def test_epochs_see_every_picture_once(tmp_path):
 
 
 def test_draws_cover_every_corner_flip_and_turn():
-  drawing = sampling.Drawing(crop=14, flip=True, turn=True)
+  drawing = sampling.Drawing(crop=(14, 14), flip=True, turn=True)
   rng = np.random.default_rng(0)
   plans = [drawing.draw(16, 15, rng) for _ in range(400)]
   seen = {tuple(int(v) for v in plan.values()) for plan in plans}
   assert len(seen) == 3 * 2 * 2 * 4
-  still = sampling.Drawing(crop=14, flip=False, turn=False)
+  still = sampling.Drawing(crop=(14, 14), flip=False, turn=False)
   assert {still.draw(14, 14, rng)["turn"] for _ in range(50)} == {0}
 
 
@@ -212,7 +209,7 @@ def test_cut_equals_numpy():
   }
   table = np.array([[0, 9, 11]], np.int32)
   cut = jax.jit(resident.cut, static_argnums=3)(
-    picture.reshape(-1, 3), table, plan, 5
+    picture.reshape(-1, 3), table, plan, (5, 5)
   )
   for i in range(8):
     crop = picture[plan["top"][i] :, plan["left"][i] :][:5, :5]

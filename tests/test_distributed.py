@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from enhance_jax import config as config_lib
+from enhance_jax import config_check
 from enhance_jax.train import build
 from enhance_jax.train import mesh as mesh_lib
 from tests import runs
@@ -21,7 +21,7 @@ def _steps(devices, pipeline: str, count: int, **train):
   config.data.batch_size = 8
   config.train.update(train)
   config.phase_order = ("gan",)
-  config_lib.validate(config)
+  config_check.validate(config)
   parts = build.build(config, mesh_lib.Mesh(devices))
   step, _ = parts.compile(parts.phases[0])
   state, losses = parts.init(), []

@@ -11,8 +11,8 @@ import pytest
 from flax import traverse_util
 
 from enhance_jax import cache, errors, images, resample, zoo
-from enhance_jax.inference import engine, picture, tiling
-from enhance_jax.models import srresnet
+from enhance_jax.inference import engine, picture, tiling, upscalers
+from enhance_jax.models import srresnet, vdsr
 
 
 @pytest.fixture(autouse=True)
@@ -104,10 +104,10 @@ def test_kept_parts_cover_an_axis_once_with_the_radius_around_them(length):
 
 
 def test_one_compilation_serves_every_large_picture_and_all_weights():
-  engine._compile.cache_clear()
+  upscalers._compile.cache_clear()
   for seed, (height, width) in enumerate([(50, 60), (48, 49), (70, 41)]):
     engine.Upscaler(bundle(), tile=5).upscale(noise(height, width, seed=seed))
-  assert engine._compile.cache_info().misses == 1
+  assert upscalers._compile.cache_info().misses == 1
 
 
 def test_gray_through_a_colour_network_stays_gray():
@@ -175,17 +175,17 @@ def test_memory_that_runs_out_halves_the_tile_and_gives_the_same(
   x = noise(70, 60)
   small = engine.Upscaler(generator, tile=12)
   side = 12 + 2 * small.radius
-  program = engine._compile(generator.module, (side, side, 3))
+  program = upscalers._compile(generator.module, (side, side, 3))
   analysis = program.memory_analysis()
   need = analysis.temp_size_in_bytes + analysis.output_size_in_bytes
-  monkeypatch.setattr(engine, "_free_host_bytes", lambda _: need / 0.89)
+  monkeypatch.setattr(upscalers, "_free_host_bytes", lambda _: need / 0.89)
   upscaler = engine.Upscaler(generator, tile=48)
   with caplog.at_level(logging.WARNING):
     sr = upscaler.upscale(x)
   assert upscaler.tile == 12
   assert "tiles of 24 do not fit into memory, going on with 12" in caplog.text
   np.testing.assert_allclose(sr, whole(generator, x), atol=1e-5, rtol=0)
-  monkeypatch.setattr(engine, "_free_host_bytes", lambda _: 1)
+  monkeypatch.setattr(upscalers, "_free_host_bytes", lambda _: 1)
   with pytest.raises(errors.EnhanceError, match="even with tiles of 8"):
     upscaler.upscale(x)
 
@@ -311,3 +311,33 @@ def test_the_card_beside_the_weights_is_readable(tmp_path):
   save(tmp_path / "generator", bundle())
   card = json.loads((tmp_path / "generator.json").read_text())
   assert card["kwargs"] == {"scale": 2, "width": 6, "blocks": 1}
+
+
+def test_weights_of_several_scales_open_at_each(tmp_path):
+  kwargs = {"scale": 3, "channels": 1, "depth": 3, "width": 4}
+  module = vdsr.Generator(**kwargs)
+  rng = np.random.default_rng(2)
+  flat = {
+    name: np.float32(0.2 * rng.uniform(-1, 1, shape))
+    for name, shape in zoo.expected_shapes(module).items()
+  }
+  variables = traverse_util.unflatten_dict(flat, sep="/")
+  path = zoo.save_generator(
+    tmp_path / "several",
+    model="vdsr",
+    kwargs=kwargs,
+    variables=variables,
+    card={"generative": False, "scales": [2, 3, 4]},
+  )
+  x = noise(7, 6, 1)
+  for wanted, scale in ((None, 3), (2, 2), (3, 3), (4, 4)):
+    upscaler = engine.open_model(str(path), scale=wanted)
+    assert upscaler.scale == scale
+    enlarged = resample.resize(x, scale=scale)
+    alone = vdsr.Generator(**{**kwargs, "scale": 1})
+    expected = alone.apply(variables, enlarged[None], train=False)
+    np.testing.assert_allclose(upscaler.upscale(x), expected[0], atol=1e-5)
+  with pytest.raises(
+    errors.EnhanceError, match="enlarges x2 or x3 or x4, --scale=8 was wanted"
+  ):
+    engine.open_model(str(path), scale=8)

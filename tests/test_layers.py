@@ -22,6 +22,10 @@ SHAPES = {
   "kernel larger than the pictures": (2, 3, 4, 40, 50, 3, 1, 1),
   "thin output": (2, 13, 12, 6, 3, 9, 1, 4),
   "thin input": (2, 13, 12, 3, 6, 9, 1, 4),
+  "same, strided, even and odd": (2, 12, 9, 5, 7, 3, 2, "same"),
+  "same, strided, 5x5": (2, 11, 10, 3, 4, 5, 3, "same"),
+  "same, larger stride": (2, 7, 6, 3, 4, 1, 2, "same"),
+  "same, thin output": (2, 13, 12, 6, 3, 6, 1, "same"),
 }
 
 
@@ -31,7 +35,7 @@ def plain(x, kernel, stride, padding):
     x,
     kernel,
     (stride, stride),
-    ((padding, padding),) * 2,
+    "SAME" if padding == "same" else ((padding, padding),) * 2,
     dimension_numbers=("NHWC", "HWIO", "NHWC"),
   )
 
@@ -143,6 +147,35 @@ def test_conv_equals_pytorch():
   )
 
 
+def test_same_padding_is_tensorflows():
+  # By hand: 4 pixels, kernel 3, stride 2 read pixels 0-2 and 2-4, where number
+  # 4 is a zero; 5 pixels read -1-1, 1-3 and 3-5.
+  kernel = jnp.ones((3, 3, 1, 1))
+  for size, expected in ((4, [3, 2]), (5, [2, 3, 2])):
+    found = layers.convolve(jnp.ones((1, size, size, 1)), kernel, 2, "same")
+    np.testing.assert_array_equal(
+      found[0, ..., 0], np.outer(expected, expected)
+    )
+  with pytest.raises(errors.EnhanceError, match='padding "valid" is unknown'):
+    layers.Conv(1, padding="valid").init(
+      jax.random.key(0), jnp.ones((1, 4, 4, 1))
+    )
+
+
+def test_conv_starts_as_told():
+  ones = nn.initializers.ones
+  module = layers.Conv(2, kernel_init=ones, bias_init=nn.initializers.zeros)
+  y, _ = module.init_with_output(jax.random.key(0), jnp.ones((1, 3, 3, 2)))
+  assert y[0, 1, 1].tolist() == [18.0, 18.0]
+
+
+def test_doublings():
+  assert [layers.doublings(scale) for scale in (1, 2, 4, 8)] == [0, 1, 2, 3]
+  for scale in (0, 3, 6):
+    with pytest.raises(errors.EnhanceError, match=f"scale {scale} is no power"):
+      layers.doublings(scale)
+
+
 def test_bias_gradient_of_bfloat16_is_summed_in_float32():
   # 10000 ones: bfloat16 addition would stop at 256.
   x = jnp.zeros((1, 100, 100, 1))
@@ -204,6 +237,18 @@ def test_batch_norm_of_bfloat16_has_float32_statistics():
   found = state["batch_stats"]["var"]
   assert found.dtype == jnp.float32
   np.testing.assert_allclose(found, 0.9 + 0.1 * exact.var(), rtol=2e-3)
+
+
+def test_batch_norm_without_scale_and_statistics():
+  x = np.random.default_rng(0).standard_normal((2, 3, 3, 2)).astype("float32")
+  module = layers.BatchNorm(use_scale=False, running=False, epsilon=1e-3)
+  variables = module.init(jax.random.key(0), x, train=False)
+  assert jax.tree.map(np.shape, variables) == {"params": {"bias": (2,)}}
+  bias = np.asarray([0.5, -1.0], np.float32)
+  expected = (x - x.mean((0, 1, 2))) / np.sqrt(x.var((0, 1, 2)) + 1e-3) + bias
+  for train in (False, True):
+    y = module.apply({"params": {"bias": bias}}, x, train=train)
+    np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_prelu_by_hand():

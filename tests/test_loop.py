@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from enhance_jax import config as config_lib
-from enhance_jax import errors, experiment, zoo
+from enhance_jax import config_check, errors, experiment, zoo
 from enhance_jax.train import build, hooks, loop, writers
 from enhance_jax.train import mesh as mesh_lib
 from enhance_jax.train import state as state_lib
@@ -32,7 +31,7 @@ def _config(**train):
   config.phases.pixel.steps = 10
   config.train.update({"log_every": 1, "save_every": 4, "evaluate_every": 10})
   config.train.update(train)
-  config_lib.validate(config)
+  config_check.validate(config)
   return config
 
 

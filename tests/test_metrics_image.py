@@ -10,6 +10,7 @@ import pytest
 from enhance_jax import images, resample
 from enhance_jax.errors import EnhanceError
 from enhance_jax.metrics import image as metrics
+from enhance_jax.metrics import structure
 from enhance_jax.metrics.image import Protocol
 
 
@@ -164,7 +165,7 @@ def test_set5_means_of_both_luma_conventions(data_dir):
   ],
 )
 def test_daala_window_of_the_c_tool(height, taps):
-  got = metrics._daala_taps(height, 300)
+  got = structure.daala_taps(height, 300)
   assert got.tolist() == [float(tap) for tap in taps.split()]
 
 
@@ -247,7 +248,7 @@ X = np.zeros((16, 16, 3), np.uint8)
     (X.astype(np.float32), X, 0, "sr is float32"),
     (X, X.astype(np.uint16), 0, "hr is uint16"),
     (X[..., 0], X[..., 0], 0, r"shape \(16, 16\)"),
-    (X, X, 3, "10x10 pixels are left after cropping 3"),
+    (X, X, 3, "10x10 pixels are left after cropping; SSIM"),
     (X, X, 8, "leave at least one pixel"),
   ],
 )

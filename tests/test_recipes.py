@@ -7,7 +7,7 @@ import pytest
 from enhance_jax import experiment, zoo
 from tests.test_config import _load
 from tests.test_tfds import write_set
-from tests.test_weights import write_vgg
+from tests.weight_files import write_vgg
 
 
 @pytest.fixture(autouse=True)

@@ -85,7 +85,7 @@ def write_set(
 def test_known_sets_are_read_in_their_own_format(tmp_path, name):
   examples = write_set(tmp_path, name, 5)
   source = sources.open_source(
-    f"tfds:{name}", sources.Needs(3, 16), tfds_dir=str(tmp_path)
+    f"tfds:{name}", sources.Needs(3, (16, 16), tfds_dir=str(tmp_path))
   )
   assert len(source) == 5
   got = sorted(source[i].tobytes() for i in range(5))
@@ -111,10 +111,10 @@ def test_batches_from_tfds_are_reproducible(tmp_path):
 def test_messages(tmp_path):
   with pytest.raises(errors.EnhanceError, match="no_such_set"):
     sources.open_source(
-      "tfds:no_such_set", sources.Needs(), tfds_dir=str(tmp_path)
+      "tfds:no_such_set", sources.Needs(tfds_dir=str(tmp_path))
     )
   write_set(tmp_path, "celeb_a", 2)
   with pytest.raises(errors.EnhanceError, match="tset"):
     sources.open_source(
-      "tfds:celeb_a:tset", sources.Needs(), tfds_dir=str(tmp_path)
+      "tfds:celeb_a:tset", sources.Needs(tfds_dir=str(tmp_path))
     )

@@ -1,6 +1,5 @@
 """Weight files: what is read, what is refused, and that nothing runs."""
 
-import hashlib
 import pickle
 import zipfile
 
@@ -10,56 +9,19 @@ import pytest
 from safetensors.numpy import save_file
 
 from enhance_jax import errors, weights
-from enhance_jax.models import vgg
+from tests.weight_files import (
+  dictionary,
+  number,
+  tensor,
+  text,
+  write_arrays,
+  write_pth,
+)
 
 ARRAYS = {
   "a.weight": np.arange(6, dtype=np.float32).reshape(2, 3),
   "b": np.asarray([1, -2], np.int64),
 }
-
-
-def text(word):
-  return b"X" + len(word).to_bytes(4, "little") + word.encode()
-
-
-def number(value):
-  return b"J" + value.to_bytes(4, "little", signed=True)
-
-
-def numbers(values):
-  return b"(" + b"".join(map(number, values)) + b"t"
-
-
-def tensor(kind, key, size, shape, strides, offset=0):
-  """What PyTorch's pickle says of one tensor, opcode by opcode."""
-  return (
-    b"ctorch._utils\n_rebuild_tensor_v2\n(("
-    + text("storage")
-    + f"ctorch\n{kind}\n".encode()
-    + text(key)
-    + text("cpu")
-    + number(size)
-    + b"tQ"
-    + number(offset)
-    + numbers(shape)
-    + numbers(strides)
-    + b"\x89ccollections\nOrderedDict\n)RtR"
-  )
-
-
-def dictionary(**entries):
-  body = b"".join(text(key) + value for key, value in entries.items())
-  return b"}(" + body + b"u"
-
-
-def write_pth(path, body, storages=(), *, compression=zipfile.ZIP_STORED):
-  """A file as torch.save lays it out."""
-  with zipfile.ZipFile(path, "w", compression) as archive:
-    archive.writestr("archive/data.pkl", b"\x80\x02" + body + b".")
-    archive.writestr("archive/byteorder", "little")
-    for key, data in dict(storages).items():
-      archive.writestr(f"archive/data/{key}", data)
-  return path
 
 
 def refused(path, words):
@@ -78,10 +40,7 @@ def same(found, expected):
 
 @pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
 def test_numpy_and_safetensors(tmp_path, suffix):
-  path = tmp_path / f"w{suffix}"
-  (np.savez if suffix == ".npz" else lambda p, **a: save_file(a, p))(
-    path, **ARRAYS
-  )
+  path = write_arrays(tmp_path / f"w{suffix}", ARRAYS)
   same(weights.read_tensors(path), ARRAYS)
 
 
@@ -118,8 +77,13 @@ def test_pth_by_hand(tmp_path):
 
 @pytest.mark.parametrize("suffix", [".npz", ".safetensors", ".pth"])
 def test_only_the_names_asked_for(tmp_path, suffix):
-  found = weights.read_tensors(write_vgg(tmp_path, suffix), prefix="classi")
-  same(found, {"classifier.0.weight": np.zeros((2, 2), np.float32)})
+  arrays = {
+    name: np.full((2, 3), value, np.float32)
+    for value, name in enumerate(("features.0", "classifier.0", "features.1"))
+  }
+  path = write_arrays(tmp_path / f"w{suffix}", arrays)
+  found = weights.read_tensors(path, prefix="classi")
+  same(found, {"classifier.0": np.ones((2, 3), np.float32)})
 
 
 def test_bfloat16_safetensors(tmp_path):
@@ -302,125 +266,3 @@ def test_missing_file_and_folder(tmp_path):
 def test_no_tensors(tmp_path):
   path = write_pth(tmp_path / "w.pth", dictionary(epoch=number(1)))
   refused(path, "no tensors")
-
-
-# Where torchvision has VGG19's convolutions among `features`.
-INDICES = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34)
-
-
-def vgg_arrays():
-  """A narrow network in torchvision's layout."""
-  rng, arrays, channels = np.random.default_rng(0), {}, 3
-  for i, index in enumerate(INDICES):
-    shape = (2 + i % 3, channels, 3, 3)
-    arrays[f"features.{index}.weight"] = rng.random(shape, np.float32)
-    arrays[f"features.{index}.bias"] = rng.random(shape[0], np.float32)
-    channels = shape[0]
-  arrays["classifier.0.weight"] = np.zeros((2, 2), np.float32)
-  return arrays
-
-
-def digest(path):
-  return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def write_vgg(folder, suffix=".npz", arrays=None):
-  """The file under a name that carries its digest, as torchvision's does."""
-  path = folder / f"new{suffix}"
-  arrays = arrays or vgg_arrays()
-  if suffix == ".npz":
-    np.savez(path, **arrays)
-  elif suffix == ".safetensors":
-    save_file(arrays, path)
-  else:
-    body = {
-      name: tensor(
-        "FloatStorage",
-        name,
-        a.size,
-        a.shape,
-        [stride // 4 for stride in a.strides],
-      )
-      for name, a in arrays.items()
-    }
-    storages = {name: a.tobytes() for name, a in arrays.items()}
-    write_pth(path, dictionary(**body), storages)
-  return path.rename(folder / f"vgg19-{digest(path)[:8]}{suffix}")
-
-
-@pytest.mark.parametrize("suffix", [".npz", ".safetensors", ".pth"])
-def test_vgg19_from_the_cache(tmp_path, monkeypatch, suffix):
-  monkeypatch.setenv("ENHANCE_CACHE", str(tmp_path))
-  write_vgg(tmp_path, suffix)
-  params = weights.find_vgg19()
-  assert tuple(params) == vgg.CONVOLUTIONS
-  arrays = vgg_arrays()
-  for name, index in zip(params, INDICES, strict=True):
-    np.testing.assert_array_equal(
-      params[name]["kernel"],
-      arrays[f"features.{index}.weight"].transpose(2, 3, 1, 0),
-    )
-    np.testing.assert_array_equal(
-      params[name]["bias"], arrays[f"features.{index}.bias"]
-    )
-    assert params[name]["kernel"].dtype == np.float32
-
-
-def test_vgg19_from_the_home_folder(tmp_path, monkeypatch):
-  monkeypatch.delenv("ENHANCE_CACHE", raising=False)
-  monkeypatch.setenv("HOME", str(tmp_path))
-  folder = tmp_path / ".cache" / "enhance_jax"
-  folder.mkdir(parents=True)
-  write_vgg(folder)
-  assert len(weights.find_vgg19()) == 16
-
-
-def test_vgg19_explicit_path_wins(tmp_path, monkeypatch):
-  monkeypatch.setenv("ENHANCE_CACHE", str(tmp_path / "empty"))
-  assert len(weights.find_vgg19(write_vgg(tmp_path))) == 16
-
-
-def test_vgg19_absent_says_how_to_get_it(tmp_path, monkeypatch):
-  monkeypatch.setenv("ENHANCE_CACHE", str(tmp_path))
-  with pytest.raises(errors.EnhanceError) as caught:
-    weights.find_vgg19()
-  for words in ("vgg19-dcbb9e9d.pth", "ENHANCE_CACHE", "config.vgg.weights"):
-    assert words in str(caught.value)
-  with pytest.raises(errors.EnhanceError, match="there is no .*mine.npz"):
-    weights.find_vgg19(tmp_path / "mine.npz")
-
-
-def test_vgg19_digests(tmp_path):
-  path = write_vgg(tmp_path)
-  right = digest(path)
-  assert weights.find_vgg19(path, right.upper())
-  with pytest.raises(errors.EnhanceError, match=f"{right}; wanted {'0' * 64}"):
-    weights.find_vgg19(path, "0" * 64)
-  # The digest given outweighs the one in the name.
-  wrong = path.rename(tmp_path / "vgg19-00000000.npz")
-  assert weights.find_vgg19(wrong, right)
-  with pytest.raises(errors.EnhanceError, match="as its name says"):
-    weights.find_vgg19(wrong)
-  # A name without a digest promises nothing.
-  assert weights.find_vgg19(wrong.rename(tmp_path / "mine.npz"))
-
-
-def test_other_architectures_are_not_vgg19(tmp_path):
-  arrays = vgg_arrays()
-  deep = {
-    name: array
-    for name, array in arrays.items()
-    if not name.startswith("features.34")
-  }
-  wide = {**arrays, "features.2.weight": np.zeros((3, 9, 3, 3), np.float32)}
-  large = {**arrays, "features.0.weight": np.zeros((2, 3, 5, 5), np.float32)}
-  bias = {**arrays, "features.5.bias": np.zeros((9,), np.float32)}
-  for broken, words in (
-    (deep, r"lacks features.34.weight or .bias \(conv5_4\)"),
-    (wide, r"features.2 \(conv1_2\).*\(3, 9, 3, 3\)"),
-    (large, r"features.0 \(conv1_1\)"),
-    (bias, r"features.5 \(conv2_1\)"),
-  ):
-    path = write_vgg(tmp_path, arrays=broken)
-    with pytest.raises(errors.EnhanceError, match=words):
-      weights.find_vgg19(path)

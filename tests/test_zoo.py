@@ -220,3 +220,64 @@ def test_variables_of_another_network_are_not_saved(tmp_path, variables):
       card=CARD,
     )
   assert not list(tmp_path.iterdir())
+
+
+def test_scales_that_the_weights_cannot_serve_are_not_written(
+  tmp_path, variables
+):
+  def save(scales):
+    return zoo.save_generator(
+      tmp_path / "x",
+      model="srresnet",
+      kwargs=KWARGS,
+      variables=variables,
+      card={**CARD, "scales": scales},
+    )
+
+  with pytest.raises(ValueError, match="lack the scale 2"):
+    save([3, 4])
+  # A sub-pixel stage of scale 3 has more channels.
+  with pytest.raises(
+    errors.EnhanceError, match=r'"srresnet" at scale 3: .*conv_up_0'
+  ):
+    save([2, 3])
+  assert not list(tmp_path.iterdir())
+  assert zoo.load_generator(save([2]), scale=2).kwargs["scale"] == 2
+
+
+def test_a_warm_start_takes_what_fits(saved, variables):
+  wider = srresnet.Generator(**{**KWARGS, "scale": 3, "blocks": 2})
+  fresh = traverse_util.unflatten_dict(
+    {k: np.ones(s, np.float32) for k, s in zoo.expected_shapes(wider).items()},
+    sep="/",
+  )
+  start, taken, left = zoo.take(saved, fresh)
+  assert jax.tree.structure(start) == jax.tree.structure(fresh)
+  old, new = zoo.flatten(variables), zoo.flatten(start)
+  before = zoo.flatten(fresh)
+  assert set(taken) | set(left) == set(new) and not set(taken) & set(left)
+  assert taken == sorted(taken) and left == sorted(left)
+  for name in taken:
+    np.testing.assert_array_equal(new[name], old[name])
+  for name in left:
+    np.testing.assert_array_equal(new[name], before[name])
+  assert "params/conv_in/kernel" in taken
+  assert "batch_stats/block_00/norm_1/mean" in taken
+  # Another shape, and a name that the file does not have.
+  assert "params/conv_up_0/kernel" in left
+  assert "params/block_01/conv_1/kernel" in left
+
+
+def test_a_warm_start_keeps_types_and_empty_collections(saved, variables):
+  half = jax.tree.map(lambda x: x.astype("bfloat16"), variables["params"])
+  start, _, left = zoo.take(saved, {"params": half, "batch_stats": {}})
+  assert start["params"]["conv_in"]["kernel"].dtype == "bfloat16"
+  assert start["batch_stats"] == {} and left == []
+
+
+def test_a_warm_start_that_takes_nothing_is_refused(saved):
+  with pytest.raises(
+    errors.EnhanceError, match=r"wanted params/other \[3\]"
+  ) as caught:
+    zoo.take(saved, {"params": {"other": np.zeros(3, np.float32)}})
+  assert saved.name in str(caught.value)

@@ -1,6 +1,7 @@
 """HR -> LR operators of a task: jittable, run inside the training step."""
 
 import dataclasses
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -37,3 +38,34 @@ class Resize:
     )
     lr = jnp.clip(lr, 0.0, 1.0)
     return jnp.floor(lr * 255.0 + 0.5) / 255.0 if self.quantize else lr
+
+
+@dataclasses.dataclass(frozen=True)
+class Enlarged:
+  """Reduction by one of several factors, then bicubic enlargement.
+
+  What a network that works on enlarged pictures is trained on (SRCNN, VDSR).
+  Every example draws its own factor. Sizes need not be multiples of it: the
+  reduced size is rounded up and the enlarged picture cut, as MATLAB does it.
+
+  Attributes:
+    makers: the reductions, each with its `scale`.
+  """
+
+  makers: tuple[Callable[..., jax.Array], ...]
+
+  def __call__(self, hr: jax.Array, key: jax.Array) -> jax.Array:
+    """float32 [N, H, W, C] in [0, 1] -> the same shape, not clipped.
+
+    Args:
+      hr: the pictures.
+      key: draws the factors.
+    """
+    count, height, width, _ = hr.shape
+    versions = []
+    for maker in self.makers:
+      lr = maker(hr, key)
+      large = resample.resize(lr, scale=maker.scale)
+      versions.append(large[:, :height, :width])
+    choice = jax.random.randint(key, (count,), 0, len(versions))
+    return jnp.stack(versions)[choice, jnp.arange(count)]

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 from absl import flags
 
+from enhance_jax import config as config_lib
 from enhance_jax import errors
 from enhance_jax.config import Config
 from enhance_jax.data import resident, sampling, sources
@@ -53,7 +54,7 @@ class Loader:
   def fetch(
     self, batch: Mapping[str, jax.Array], constants: Mapping[str, jax.Array]
   ) -> jax.Array:
-    """The HR crops of a batch, uint8 [B, crop, crop, C]; traceable."""
+    """The HR crops of a batch, uint8 [B, H, W, C]; traceable."""
     if self.store is None:
       return batch["hr"]
     return resident.cut(
@@ -125,10 +126,11 @@ def open_loader(config: Config) -> Loader:
     EnhanceError: the source cannot be opened or holds nothing usable.
   """
   data = config.data
-  source = _open(config, "train", data.crop)
+  crop = config_lib.crop_size(config)
+  source = _open(config, "train", crop)
   return Loader(
     source=source,
-    drawing=sampling.Drawing(data.crop, data.flip, data.turn),
+    drawing=sampling.Drawing(crop, data.flip, data.turn),
     store=resident.load(source) if _is_resident(data, source) else None,
     seed=config.seed,
     batch_size=data.batch_size,
@@ -137,12 +139,18 @@ def open_loader(config: Config) -> Loader:
   )
 
 
-def _open(config: Config, key: str, crop: int) -> sources.Source:
+def _open(config: Config, key: str, crop: tuple[int, int]) -> sources.Source:
   data = config.data
-  resize = tuple(data.resize) or None
-  needs = sources.Needs(config.task.channels, crop, resize)
+  needs = sources.Needs(
+    config.task.channels,
+    crop,
+    tuple(data.resize) or None,
+    tuple(data.box) or None,
+    data.tfds_dir,
+  )
+  sizes = tuple(data.rescale) if key == "train" else (1.0,)
   try:
-    return sources.open_source(data[key], needs, tfds_dir=data.tfds_dir)
+    return sources.open_source(data[key], needs, sizes)
   except errors.EnhanceError as error:
     raise errors.EnhanceError(
       f"config.data.{key}={data[key]}: {error}"
@@ -162,4 +170,27 @@ def open_validation(config: Config) -> sources.Source:
   Raises:
     EnhanceError: the source cannot be opened.
   """
-  return _open(config, "validation", config.task.scale)
+  return _open(config, "validation", (config.task.scale, config.task.scale))
+
+
+def held_out_crops(config: Config) -> np.ndarray:
+  """The middle of held-out pictures, for the losses while training.
+
+  At most a batch of them; pictures smaller than the crop are left out.
+
+  Returns:
+    uint8 [V, H, W, C], H and W being the crop's; V may be 0.
+  """
+  source = open_validation(config)
+  height, width = config_lib.crop_size(config)
+  crops = []
+  for index in range(len(source)):
+    if len(crops) == config.data.batch_size:
+      break
+    picture = source[index]
+    top, left = picture.shape[0] - height, picture.shape[1] - width
+    if min(top, left) >= 0:
+      top, left = top // 2, left // 2
+      crops.append(picture[top : top + height, left : left + width])
+  shape = (0, height, width, config.task.channels)
+  return np.stack(crops) if crops else np.zeros(shape, np.uint8)

@@ -51,7 +51,10 @@ def load(source: sources.Source) -> Store:
 
 
 def cut(
-  pixels: jax.Array, table: jax.Array, plan: dict[str, jax.Array], crop: int
+  pixels: jax.Array,
+  table: jax.Array,
+  plan: dict[str, jax.Array],
+  crop: tuple[int, int],
 ) -> jax.Array:
   """Cuts, flips and turns a batch of crops; traceable.
 
@@ -59,21 +62,26 @@ def cut(
     pixels: uint8 [P, C], from `Store`.
     table: int32 [N, 3], from `Store`.
     plan: int32 [B] arrays picture, top, left, flip, turn.
-    crop: height and width in pixels.
+    crop: height and width in pixels; where they differ, turns must be 0.
 
   Returns:
-    uint8 [B, crop, crop, C].
+    uint8 [B, *crop, C].
   """
-  row, column = jnp.meshgrid(jnp.arange(crop), jnp.arange(crop), indexing="ij")
-  last = crop - 1
-  turned_row = jnp.stack([row, column, last - row, last - column])
-  turned_column = jnp.stack([column, last - row, last - column, row])
+  rows, columns = crop
+  row, column = jnp.meshgrid(
+    jnp.arange(rows), jnp.arange(columns), indexing="ij"
+  )
+  turned_row, turned_column = row[None], column[None]
+  if rows == columns:
+    last = rows - 1
+    turned_row = jnp.stack([row, column, last - row, last - column])
+    turned_column = jnp.stack([column, last - row, last - column, row])
 
   def one(plan):
     start, _, width = table[plan["picture"]]
     y = turned_row[plan["turn"]]
     x = turned_column[plan["turn"]]
-    x = jnp.where(plan["flip"], last - x, x)
+    x = jnp.where(plan["flip"], columns - 1 - x, x)
     return pixels[start + (plan["top"] + y) * width + plan["left"] + x]
 
   return jax.vmap(one)(plan)

@@ -20,10 +20,10 @@ class Drawing:
   Attributes:
     crop: height and width of the HR crop in pixels.
     flip: mirror left-right with probability one half.
-    turn: rotate by a random multiple of 90 degrees.
+    turn: rotate by a random multiple of 90 degrees; square crops only.
   """
 
-  crop: int
+  crop: tuple[int, int]
   flip: bool
   turn: bool
 
@@ -31,8 +31,8 @@ class Drawing:
     self, height: int, width: int, rng: np.random.Generator
   ) -> dict[str, np.int32]:
     """Corner, flip (0 or 1) and quarter turns (0-3) of one crop."""
-    top = rng.integers(height - self.crop + 1)
-    left = rng.integers(width - self.crop + 1)
+    top = rng.integers(height - self.crop[0] + 1)
+    left = rng.integers(width - self.crop[1] + 1)
     flip = rng.integers(2) if self.flip else 0
     turn = rng.integers(4) if self.turn else 0
     return {
@@ -44,7 +44,7 @@ class Drawing:
 
 
 class CutCrop(grain.transforms.RandomMap):
-  """A picture, uint8 [H, W, C], to {"hr": uint8 [crop, crop, C]}."""
+  """A picture, uint8 [H, W, C], to {"hr": uint8 [*crop, C]}."""
 
   def __init__(self, drawing: Drawing):
     self._drawing = drawing
@@ -55,9 +55,9 @@ class CutCrop(grain.transforms.RandomMap):
     """Draws and cuts one crop."""
     height, width = element.shape[:2]
     plan = self._drawing.draw(height, width, rng)
-    size = self._drawing.crop
+    rows, columns = self._drawing.crop
     crop = element[
-      plan["top"] : plan["top"] + size, plan["left"] : plan["left"] + size
+      plan["top"] : plan["top"] + rows, plan["left"] : plan["left"] + columns
     ]
     if plan["flip"]:
       crop = crop[:, ::-1]

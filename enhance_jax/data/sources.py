@@ -11,8 +11,8 @@ import importlib.util
 import logging
 import os
 import pathlib
+import re
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -48,11 +48,15 @@ class Needs:
     channels: 3 (RGB) or 1 (luma).
     crop: least height and width in pixels.
     resize: height and width that pictures are brought to first, or None.
+    box: top, left, height and width that are cut from each then, or None.
+    tfds_dir: where prepared TFDS sets are kept; "": the library's default.
   """
 
   channels: int = 3
-  crop: int = 1
+  crop: tuple[int, int] = (1, 1)
   resize: tuple[int, int] | None = None
+  box: tuple[int, int, int, int] | None = None
+  tfds_dir: str = ""
 
 
 class Source:
@@ -105,11 +109,15 @@ class Source:
     picture = self._read(index)
     if self.needs.resize:
       picture = resample.resize_uint8(picture, size=self.needs.resize)
+    if self.needs.box:
+      top, left, height, width = self.needs.box
+      picture = picture[top : top + height, left : left + width]
     height, width = picture.shape[:2]
-    if min(height, width) < self.needs.crop:
+    rows, columns = self.needs.crop
+    if height < rows or width < columns:
       raise errors.EnhanceError(
         f"{self.name(index)}: {height}x{width} pixels, smaller than the crop "
-        f"of {self.needs.crop}; use larger pictures or a smaller "
+        f"of {rows}x{columns}; use larger pictures or a smaller "
         "config.data.crop"
       )
     return picture
@@ -127,6 +135,8 @@ class Source:
     for index in range(len(self)):
       try:
         height, width = self.needs.resize or self._size(index)
+        if self.needs.box:
+          height, width = self.needs.box[2:]
       except errors.EnhanceError:
         continue
       total += height * width * self.needs.channels
@@ -200,10 +210,13 @@ def _package_file(name: str) -> pathlib.Path:
 
 
 class Folder(_Files):
-  """Every picture below a folder.
+  """Every picture below a folder, or one side of a fixed split of them.
+
+  Where the pictures lie in several sub-folders (people, scenes), every fifth
+  sub-folder is held out whole; else every tenth picture is, by name.
 
   Args:
-    rest: the folder.
+    rest: DIR, DIR:train or DIR:held_out.
     needs: what the run asks of them.
 
   Raises:
@@ -211,7 +224,14 @@ class Folder(_Files):
   """
 
   def __init__(self, rest: str, needs: Needs):
-    paths = images.list_pictures(os.path.expanduser(rest))
+    folder, _, side = rest.rpartition(":")
+    if side not in ("train", "held_out"):
+      folder, side = rest, ""
+    top = pathlib.Path(os.path.expanduser(folder))
+    paths = images.list_pictures(top)
+    if side:
+      held_out = _held_out(paths, top)
+      paths = [p for p in paths if (p in held_out) == (side == "held_out")]
     if not paths:
       raise errors.EnhanceError(
         f"there is no picture in the folder {rest} or below it; wanted files "
@@ -220,117 +240,90 @@ class Folder(_Files):
     super().__init__(paths, needs, f"folder:{rest}")
 
 
-class Tfds(Source):
-  """A TensorFlow Datasets set in the array_record format, without TensorFlow.
+def _held_out(
+  paths: Sequence[pathlib.Path], top: pathlib.Path
+) -> set[pathlib.Path]:
+  groups = sorted({path.relative_to(top).parts[0] for path in paths})
+  inside = [g for g in groups if (top / g).is_dir()]
+  if len(inside) < 2:
+    return set(sorted(paths)[9::10])
+  chosen = set(inside[4::5])
+  return {path for path in paths if path.relative_to(top).parts[0] in chosen}
+
+
+class Joined(Source):
+  """Several sources one after the other, each picture at several sizes.
 
   Args:
-    rest: NAME or NAME:SPLIT; the split defaults to "train".
-    needs: what the run asks of the pictures.
-    data_dir: where prepared sets are kept; "": the library's default.
-
-  Raises:
-    EnhanceError: the set is unknown, cannot be prepared or has no pictures.
+    parts: the sources.
+    sizes: factors, each at most 1; every picture takes part at each.
   """
 
-  def __init__(self, rest: str, needs: Needs, data_dir: str = ""):
-    super().__init__(needs)
-    self._name, _, split = rest.partition(":")
-    self._split = split or "train"
-    self._data_dir = data_dir or None
-    self._records: Any = None
-    info = self._builder().info
-    self._feature = next(
-      (key for key in ("hr", "image") if key in info.features), None
-    )
-    if self._feature is None:
-      raise errors.EnhanceError(
-        f"the set tfds:{self._name} has the features "
-        f"{', '.join(info.features)}; wanted one called image or hr"
-      )
-    self._version = str(info.version)
-    self._records = self._open()
-    if not len(self._records):
-      raise errors.EnhanceError(
-        f"the split {self._split} of tfds:{self._name} is empty; choose "
-        "another split"
-      )
-
-  def _builder(self) -> Any:
-    import tensorflow_datasets as tfds
-
-    try:
-      return tfds.builder(
-        self._name, data_dir=self._data_dir, file_format="array_record"
-      )
-    except Exception as error:
-      raise errors.EnhanceError(
-        f"the set tfds:{self._name} cannot be opened ({_first_line(error)}); "
-        "wanted a name that TensorFlow Datasets knows, or one prepared below "
-        "config.data.tfds_dir"
-      ) from error
-
-  def _open(self) -> Any:
-    try:
-      builder = self._builder()
-      builder.download_and_prepare(file_format="array_record")
-      return builder.as_data_source(split=self._split)
-    except errors.EnhanceError:
-      raise
-    except Exception as error:
-      raise errors.EnhanceError(
-        f"the set tfds:{self._name} (split {self._split}) cannot be prepared "
-        f"({_first_line(error)}); prepare it once where there is a network, "
-        "in the array_record format, and point config.data.tfds_dir at it"
-      ) from error
-
-  def __getstate__(self) -> dict[str, Any]:
-    # Loader processes open the files themselves.
-    return {**self.__dict__, "_records": None}
+  def __init__(self, parts: Sequence[Source], sizes: Sequence[float]):
+    super().__init__(parts[0].needs)
+    self._parts, self._sizes = list(parts), tuple(sizes)
 
   def __repr__(self) -> str:
-    return f"tfds:{self._name}:{self._split}"
+    names = "+".join(repr(part) for part in self._parts)
+    return names if self._sizes == (1.0,) else f"{names} at {self._sizes}"
 
   def __len__(self) -> int:
-    if self._records is None:
-      self._records = self._open()
-    return len(self._records)
+    return sum(map(len, self._parts)) * len(self._sizes)
+
+  def _find(self, index: int) -> tuple[Source, int, float]:
+    index, size = divmod(index, len(self._sizes))
+    for part in self._parts:
+      if index < len(part):
+        return part, index, self._sizes[size]
+      index -= len(part)
+    raise IndexError(index)
 
   def name(self, index: int) -> str:
-    """The set's name and the record's number."""
-    return f"{self._name}-{index:06d}"
+    """The picture's own name, and its size where that is not 1."""
+    part, inside, size = self._find(index)
+    return part.name(inside) + ("" if size == 1 else f" at {size}")
 
   def fingerprint(self) -> str:
-    """The set's version, split and number of records."""
-    return f"{self._name}:{self._version}:{self._split}:{len(self)}"
+    """The parts' digests and the sizes."""
+    prints = [part.fingerprint() for part in self._parts]
+    return " ".join([*prints, *map(str, self._sizes)])
 
   def _read(self, index: int) -> np.ndarray:
-    len(self)
-    try:
-      picture = np.asarray(self._records[index][self._feature])
-    except Exception as error:
-      raise errors.EnhanceError(
-        f"{self.name(index)} cannot be decoded ({_first_line(error)})"
-      ) from error
-    return images.to_channels(picture, self.needs.channels)
+    part, inside, size = self._find(index)
+    picture = part._read(inside)
+    if size == 1:
+      return picture
+    target = [max(1, round(side * size)) for side in picture.shape[:2]]
+    return resample.resize_uint8(picture, size=(target[0], target[1]))
+
+  def _size(self, index: int) -> tuple[int, int]:
+    part, inside, size = self._find(index)
+    height, width = part._size(inside)
+    return max(1, round(height * size)), max(1, round(width * size))
 
 
-def _first_line(error: BaseException) -> str:
-  return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
-def open_source(spec: str, needs: Needs, *, tfds_dir: str = "") -> Source:
+def open_source(
+  spec: str,
+  needs: Needs,
+  sizes: Sequence[float] = (1.0,),
+) -> Source:
   """Opens a source by its configuration string.
 
   Args:
-    spec: `samples[:held_out]`, `folder:DIR` or `tfds:NAME[:SPLIT]`.
+    spec: `samples[:held_out]`, `folder:DIR[:train|:held_out]` or
+      `tfds:NAME[:SPLIT]`; several joined by "+".
     needs: what the run asks of the pictures.
-    tfds_dir: where prepared TFDS sets are kept.
+    sizes: factors at which each picture takes part.
 
   Raises:
     EnhanceError: unknown kind of source, or it cannot be opened.
   """
-  kind, _, rest = spec.partition(":")
-  factory = registry.lookup(registry.SOURCES, kind, "data source")
-  if factory is Tfds:
-    return Tfds(rest, needs, tfds_dir)
-  return factory(rest, needs)
+  kinds = "|".join(registry.SOURCES)
+  parts = []
+  for part in re.split(rf"\+(?=(?:{kinds})(?::|\+|$))", spec):
+    kind, _, rest = part.partition(":")
+    factory = registry.lookup(registry.SOURCES, kind, "data source")
+    parts.append(factory(rest, needs))
+  if len(parts) == 1 and tuple(sizes) == (1.0,):
+    return parts[0]
+  return Joined(parts, sizes)

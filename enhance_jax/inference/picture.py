@@ -32,7 +32,7 @@ def upscale_picture(
     return dataclasses.replace(picture, pixels=sr)
   colour, alpha = pixels[..., :-1], pixels[..., -1:]
   sr = _enlarge(upscaler, fill_hidden(colour, alpha), on_tile)
-  bicubic = engine.Interpolation("bicubic", upscaler.scale, tile=upscaler.tile)
+  bicubic = engine.Interpolation("bicubic", upscaler.scale)
   sr = np.concatenate([sr, _enlarge(bicubic, alpha, None)], axis=-1)
   return dataclasses.replace(picture, pixels=sr)
 

@@ -1,15 +1,39 @@
 """A phase's objective: every term named, weighed and summed in one place."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from enhance_jax import registry
-from enhance_jax.losses import adversarial, perceptual
-from enhance_jax.models import vgg
+from enhance_jax.losses import adversarial, perceptual, pixel
+
+Array = jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Ramp:
+  """A weight that moves linearly between two values.
+
+  Attributes:
+    start: the weight up to update `begin` of the phase.
+    end: the weight from update `begin` + `steps` on.
+    begin: updates of the phase before it moves.
+    steps: updates that it moves for.
+  """
+
+  start: float
+  end: float
+  begin: int
+  steps: int
+
+  def at(self, step: Array) -> Array:
+    """The weight at update `step` of the phase, float32."""
+    share = (step - self.begin) / max(self.steps, 1)
+    share = jnp.clip(share.astype(jnp.float32), 0.0, 1.0)
+    return self.start + (self.end - self.start) * share
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,12 +41,33 @@ class Judgement:
   """What a discriminator says of a batch.
 
   Attributes:
-    logits: float32 [N].
+    logits: float32 [N], or a map [N, h, w].
     features: activations after each convolution.
   """
 
-  logits: jax.Array
-  features: Sequence[jax.Array]
+  logits: Array
+  features: Sequence[Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+  """What a generator's loss looks at.
+
+  Attributes:
+    step: int32, updates done in the phase.
+    sr: float32 [N, H, W, C] in [0, 1], the generator's output.
+    hr: float32 [N, H, W, C] in [0, 1], what it aims at.
+    real: the discriminator's word on the real pictures, where one takes part.
+    fake: its word on `sr`.
+    teacher: the teacher's output, like `sr`, where there is one.
+  """
+
+  step: Array
+  sr: Array
+  hr: Array
+  real: Judgement | None = None
+  fake: Judgement | None = None
+  teacher: Array | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,12 +78,23 @@ class Objective:
     weights: term -> weight; terms of weight 0 are left out.
     game: which adversarial loss.
     label_smoothing: the real label is 1 minus this.
-    dtype: type of VGG19's convolutions.
+    penalty: on the discriminator's slope: "", "gradient" or "r1".
+    penalty_weight: its factor.
+    margin: pixels on every side that losses on pictures leave out.
+    networks: ImageNet network -> its features: (params, pictures, taps, *,
+      dtype) -> tap -> activations.
+    dtype: type of these networks' convolutions.
   """
 
-  weights: Mapping[str, float]
+  weights: Mapping[str, float | Ramp]
   game: str = "bce"
   label_smoothing: float = 0.0
+  penalty: str = ""
+  penalty_weight: float = 10.0
+  margin: int = 0
+  networks: Mapping[str, Callable[..., dict[str, Array]]] = dataclasses.field(
+    default_factory=dict
+  )
   dtype: Any = jnp.float32
 
   @property
@@ -46,66 +102,124 @@ class Objective:
     """Whether a discriminator takes part."""
     return any(self.weights.get(t, 0) for t in ("adversarial", "features"))
 
+  @property
+  def uses_teacher(self) -> bool:
+    """Whether a teacher takes part."""
+    return bool(self.weights.get("teacher", 0))
+
   def generator(
-    self,
-    sr: jax.Array,
-    hr: jax.Array,
-    real: Judgement | None,
-    fake: Judgement | None,
-    vgg_params: Mapping | None,
-  ) -> tuple[jax.Array, dict[str, jax.Array]]:
+    self, example: Example, constants: Mapping[str, Any]
+  ) -> tuple[Array, dict[str, Array]]:
     """The generator's loss.
 
     Args:
-      sr: float32 [N, H, W, C] in [0, 1], the generator's output.
-      hr: float32 [N, H, W, C] in [0, 1], the truth.
-      real: the discriminator's word on `hr`, where one takes part.
-      fake: its word on `sr`.
-      vgg_params: VGG19's arrays, where a VGG term is used.
+      example: the batch.
+      constants: holds the parameters of the ImageNet networks in use.
 
     Returns:
-      The weighted sum, and each term as it was before its weight.
+      The weighted sum; each term as it was before its weight, and the weights
+      that move.
     """
-    terms = {
-      name: jnp.mean(self._term(name, sr, hr, real, fake, vgg_params))
-      for name, weight in self.weights.items()
-      if weight
-    }
-    weighted = (self.weights[name] * value for name, value in terms.items())
-    total = sum(weighted, start=jnp.float32(0))
+    example = self._without_margin(example)
+    features = self._features(example, constants)
+    terms, total = {}, jnp.float32(0)
+    for name, weight in self.weights.items():
+      if not weight:
+        continue
+      value = jnp.mean(self._term(name, example, features))
+      terms[f"loss/{name}"] = value
+      if isinstance(weight, Ramp):
+        weight = terms[f"weight/{name}"] = weight.at(example.step)
+      total += weight * value
     return total, terms
+
+  def _without_margin(self, example: Example) -> Example:
+    if not self.margin:
+      return example
+    inside = slice(self.margin, -self.margin)
+
+    def cut(x: Array | None) -> Array | None:
+      return None if x is None else x[:, inside, inside]
+
+    return dataclasses.replace(
+      example,
+      sr=example.sr[:, inside, inside],
+      hr=example.hr[:, inside, inside],
+      teacher=cut(example.teacher),
+    )
+
+  def _features(
+    self, example: Example, constants: Mapping[str, Any]
+  ) -> dict[str, tuple[dict[str, Array], dict[str, Array]]]:
+    """Network -> activations of sr and of hr at every tap that a term reads."""
+    taps: dict[str, set[str]] = {}
+    for name, weight in self.weights.items():
+      if weight and registry.PERCEPTUAL_LOSSES.get(name):
+        term = perceptual.TERMS[name]
+        taps.setdefault(term.network, set()).update(term.taps)
+    return {
+      network: tuple(
+        self.networks[network](
+          constants[network], _three(x), tuple(sorted(names)), dtype=self.dtype
+        )
+        for x in (example.sr, jax.lax.stop_gradient(example.hr))
+      )
+      for network, names in taps.items()
+    }
 
   def _term(
     self,
     name: str,
-    sr: jax.Array,
-    hr: jax.Array,
-    real: Judgement | None,
-    fake: Judgement | None,
-    vgg_params: Mapping | None,
-  ) -> jax.Array:
+    example: Example,
+    features: Mapping[str, tuple[dict[str, Array], dict[str, Array]]],
+  ) -> Array:
     """One term of `generator`, [N]."""
-    if name == "adversarial":
+    if name in ("adversarial", "features"):
+      real, fake = example.real, example.fake
       assert real is not None and fake is not None
-      game = adversarial.game(self.game)
-      return game.generator(real.logits, fake.logits)
-    if name == "features":
-      assert real is not None and fake is not None
-      return perceptual.feature_matching(fake.features, real.features)
-    if name in perceptual.PRESETS:
-      assert vgg_params is not None
-      preset = perceptual.PRESETS[name]
-      ours, truth = (
-        vgg.features(vgg_params, x, (preset.tap,), dtype=self.dtype)[preset.tap]
-        for x in (sr, jax.lax.stop_gradient(hr))
-      )
-      return preset(ours, truth)
-    return registry.lookup(registry.PIXEL_LOSSES, name, "loss")(sr, hr)
+      if name == "features":
+        return perceptual.feature_matching(fake.features, real.features)
+      return adversarial.game(self.game).generator(real.logits, fake.logits)
+    if name == "teacher":
+      assert example.teacher is not None
+      return pixel.l1(example.sr, example.teacher)
+    if name in registry.PERCEPTUAL_LOSSES:
+      term = perceptual.TERMS[name]
+      if term.network:
+        return term(*features[term.network])
+      return term({"image": example.sr}, {"image": example.hr})
+    loss = registry.lookup(registry.PIXEL_LOSSES, name, "loss")
+    return loss(example.sr, example.hr)
 
-  def discriminator(self, real: Judgement, fake: Judgement) -> jax.Array:
-    """The discriminator's loss, a scalar."""
+  def discriminator(self, real: Judgement, fake: Judgement) -> Array:
+    """The discriminator's loss without its penalty, a scalar."""
     return jnp.mean(
       adversarial.game(self.game).discriminator(
         real.logits, fake.logits, smoothing=self.label_smoothing
       )
     )
+
+  def slope(
+    self,
+    critic: Callable[[Array], Array],
+    hr: Array,
+    sr: Array,
+    key: Array,
+  ) -> Array:
+    """The penalty on the discriminator's slope before its weight, a scalar.
+
+    Args:
+      critic: pictures -> logits.
+      hr: float32 [N, H, W, C] in [0, 1], real pictures.
+      sr: the generated ones; no gradient goes into them.
+      key: draws the places between them.
+    """
+    if self.penalty == "r1":
+      return jnp.mean(adversarial.r1(critic, hr))
+    sr = jax.lax.stop_gradient(sr)
+    return jnp.mean(adversarial.gradient_penalty(critic, hr, sr, key))
+
+
+def _three(x: Array) -> Array:
+  """Gray pictures as three equal channels, for networks that know RGB."""
+  return jnp.repeat(x, 3, axis=-1) if x.shape[-1] == 1 else x

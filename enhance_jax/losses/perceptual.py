@@ -1,44 +1,21 @@
-"""Distances between features: of VGG19, or of a discriminator's layers."""
+"""Distances between features: of ImageNet networks, or of a discriminator.
+
+A term of TERMS says which activations ("taps") of which network it compares;
+the objective computes a network's taps once for all of its terms.
+"""
 
 import dataclasses
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
 
 from enhance_jax.errors import EnhanceError
+from enhance_jax.losses import contextual, style
 from enhance_jax.losses.pixel import check
 
 Array = jax.Array
-
-
-@dataclasses.dataclass(frozen=True)
-class Preset:
-  """A published perceptual loss: weight times the distance at one tap.
-
-  Attributes:
-    tap: layer of `models.vgg`.
-    norm: "l2" or "l1".
-    reduce: "paper" or "mean", see `feature_distance`.
-    weight: factor of the distance.
-  """
-
-  tap: str
-  norm: str = "l2"
-  reduce: str = "paper"
-  weight: float = 1.0
-
-  def __call__(self, sr: Array, hr: Array) -> Array:
-    """The loss [N] of the tap's features of sr and hr, each [N, H, W, C]."""
-    distance = feature_distance(sr, hr, norm=self.norm, reduce=self.reduce)
-    return self.weight * distance
-
-
-# SRGAN rescales VGG features by 1/12.75, that is the loss by about 0.006.
-PRESETS = {
-  "vgg22": Preset("relu2_2", weight=0.006),
-  "vgg54": Preset("relu5_4", weight=0.006),
-}
 
 
 def feature_distance(
@@ -65,6 +42,136 @@ def feature_distance(
   each = jnp.square(difference) if norm == "l2" else jnp.abs(difference)
   channels = jnp.sum if reduce == "paper" else jnp.mean
   return jnp.mean(channels(each, axis=-1), axis=(1, 2))
+
+
+def unit_distance(a: Array, b: Array) -> Array:
+  """Squared distance of the directions of feature vectors, per image.
+
+  Each position's vector is divided by its length; the squared difference is
+  summed over channels and averaged over space (LPIPS without its learned
+  weights, Zhang et al., arXiv 1801.03924). So it does not depend on how large
+  a network's activations are. A vector of length 0 stays, with gradient 0.
+
+  Args:
+    a: [N, H, W, C].
+    b: the same shape.
+
+  Returns:
+    float32 [N].
+  """
+  check(a, b)
+  ours, theirs = contextual.directions(a, b)
+  return jnp.mean(jnp.sum(jnp.square(ours - theirs), axis=-1), axis=(1, 2))
+
+
+def patch_cobi(sr: Array, hr: Array, *, size: int = 5) -> Array:
+  """Contextual bilateral loss of pictures (Zhang et al., arXiv 1905.05169).
+
+  `cobi_paper` of the size x size neighbourhoods of RGB values. Their distance
+  is the squared one, as in the authors' program: the cosine would not see how
+  bright a patch is.
+
+  Args:
+    sr: [N, H, W, C] in [0, 1].
+    hr: the same shape.
+    size: side of a patch; others took 5, 11, 15 for scales 2, 4, 8.
+
+  Returns:
+    float32 [N].
+  """
+  ours, theirs = (contextual.patches(x, size) for x in (sr, hr))
+  return contextual.cobi_paper(ours, theirs, distance="squared")
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureTerm:
+  """A perceptual loss: the weighted sum of the distances at its taps.
+
+  Attributes:
+    network: "vgg19", "alexnet" or "squeezenet"; "" for terms that look at the
+      pictures themselves, whose only tap is "image".
+    weights: tap -> weight of the distance there.
+    distance: (features of sr, features of hr) -> float32 [N].
+  """
+
+  network: str
+  weights: Mapping[str, float]
+  distance: Callable[[Array, Array], Array]
+
+  @property
+  def taps(self) -> tuple[str, ...]:
+    """The activations that are compared, fine to coarse."""
+    return tuple(self.weights)
+
+  def __call__(self, sr: Mapping[str, Array], hr: Mapping[str, Array]) -> Array:
+    """The loss [N] of the taps' activations of sr and hr, [N, H, W, C] each."""
+    parts = [
+      weight * self.distance(sr[tap], hr[tap])
+      for tap, weight in self.weights.items()
+    ]
+    return functools.reduce(jnp.add, parts)
+
+
+_mean_l1 = functools.partial(feature_distance, norm="l1", reduce="mean")
+_mean_l2 = functools.partial(feature_distance, norm="l2", reduce="mean")
+
+# LPIPS' layers of SqueezeNet.
+_SQUEEZENET = ("relu1", "fire3", "fire5", "fire6", "fire7", "fire8", "fire9")
+# Gatys' five layers; SqueezeNet's at about the same resolutions. With Caffe's
+# weights its activations are about 60 times as large as with torchvision's.
+_STYLE_VGG = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+_STYLE_SQUEEZENET = ("relu1", "fire3", "fire5", "fire7", "fire9")
+
+TERMS = {
+  # SRGAN rescales VGG features by 1/12.75, that is the loss by about 0.006.
+  "vgg22": FeatureTerm("vgg19", {"relu2_2": 0.006}, feature_distance),
+  "vgg54": FeatureTerm("vgg19", {"relu5_4": 0.006}, feature_distance),
+  # ESRGAN (arXiv 1809.00219): before the activation.
+  "vgg54_pre": FeatureTerm("vgg19", {"conv5_4": 1.0}, _mean_l1),
+  # Real-ESRGAN (arXiv 2107.10833).
+  "vgg_multi": FeatureTerm(
+    "vgg19",
+    {
+      "conv1_2": 0.1,
+      "conv2_2": 0.1,
+      "conv3_4": 1.0,
+      "conv4_4": 1.0,
+      "conv5_4": 1.0,
+    },
+    _mean_l1,
+  ),
+  # A widespread SRGAN of PyTorch users.
+  "vgg34_l1": FeatureTerm("vgg19", {"relu3_4": 1.0}, _mean_l1),
+  "alexnet": FeatureTerm("alexnet", {"relu5": 1.0}, _mean_l2),
+  "squeezenet": FeatureTerm(
+    "squeezenet", dict.fromkeys(_SQUEEZENET, 1.0), unit_distance
+  ),
+  "style_vgg": FeatureTerm(
+    "vgg19", dict.fromkeys(_STYLE_VGG, 0.2), style.style
+  ),
+  "style_squeezenet": FeatureTerm(
+    "squeezenet", dict.fromkeys(_STYLE_SQUEEZENET, 0.2), style.style
+  ),
+  # The authors' layers for the target picture (arXiv 1803.02077).
+  "contextual_vgg": FeatureTerm(
+    "vgg19", {"relu3_2": 1.0, "relu4_2": 1.0}, contextual.contextual
+  ),
+  "contextual_squeezenet": FeatureTerm(
+    "squeezenet", {"fire3": 1.0, "fire5": 1.0}, contextual.contextual
+  ),
+  # The layers of arXiv 1905.05169 with the weights of its program.
+  "cobi_vgg": FeatureTerm(
+    "vgg19",
+    {"relu1_2": 1.0, "relu2_2": 1.0, "relu3_2": 0.5},
+    contextual.cobi_paper,
+  ),
+  "cobi_squeezenet": FeatureTerm(
+    "squeezenet",
+    {"relu1": 1.0, "fire3": 1.0, "fire5": 0.5},
+    contextual.cobi_paper,
+  ),
+  "cobi_rgb": FeatureTerm("", {"image": 1.0}, patch_cobi),
+}
 
 
 def feature_matching(fake: Sequence[Array], real: Sequence[Array]) -> Array:

@@ -1,4 +1,4 @@
-"""PSNR and SSIM of one picture under an explicitly named protocol.
+"""PSNR, SSIM, MS-SSIM, LR-PSNR of a picture under a named protocol.
 
 The same pair of pictures has many "PSNR"s in the literature: luma as float
 (EDSR, RCAN) or rounded (SRCNN, VDSR), RGB, this or that border. A number
@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from enhance_jax import images
+from enhance_jax import images, resample
 from enhance_jax.errors import EnhanceError, nearest
+from enhance_jax.metrics import structure
 
 _COLORS = {
   "y": "float BT.601 luma",
@@ -20,11 +21,6 @@ _COLORS = {
   "rgb": "RGB",
 }
 _SSIMS = {"wang": "Wang 2004", "daala": "Daala, on luma rounded to 8 bits"}
-_PEAK = 255.0
-_C1 = (0.01 * _PEAK) ** 2
-_C2 = (0.03 * _PEAK) ** 2
-_TAPS = 11
-_SIGMA = 1.5
 
 
 @dataclass(frozen=True)
@@ -80,9 +76,7 @@ def psnr(sr: np.ndarray, hr: np.ndarray, protocol: Protocol) -> float:
     hr: uint8, same shape, the truth.
     protocol: colour and border.
   """
-  a, b = _planes(sr, hr, protocol, protocol.color)
-  error = float(np.mean(np.square(a - b)))
-  return math.inf if error == 0 else 10 * math.log10(_PEAK**2 / error)
+  return _decibels(*_planes(sr, hr, protocol, protocol.color))
 
 
 def ssim(sr: np.ndarray, hr: np.ndarray, protocol: Protocol) -> float:
@@ -95,26 +89,89 @@ def ssim(sr: np.ndarray, hr: np.ndarray, protocol: Protocol) -> float:
   """
   if protocol.ssim == "daala":
     a, b = _planes(sr, hr, protocol, "y8")
-    return _daala(a[..., 0], b[..., 0])
-  a, b = _planes(sr, hr, protocol, protocol.color)
-  if min(a.shape[:2]) < _TAPS:
+    return structure.daala(a[..., 0], b[..., 0])
+  return structure.wang(*_planes(sr, hr, protocol, protocol.color))
+
+
+def ms_ssim(sr: np.ndarray, hr: np.ndarray, protocol: Protocol) -> float:
+  """MS-SSIM, at most 1 (Wang, Simoncelli & Bovik, Asilomar 2003).
+
+  Its SSIM is always Wang's; Daala has defined none of several scales.
+
+  Args:
+    sr: uint8 [H, W, 3 or 1], the picture judged.
+    hr: uint8, same shape, the truth.
+    protocol: colour and border.
+  """
+  return structure.multi_scale(*_planes(sr, hr, protocol, protocol.color))
+
+
+def lr_psnr(sr: np.ndarray, lr: np.ndarray, *, rounded: bool = True) -> float:
+  """How well sr, made small again, agrees with lr: PSNR in dB, peak 255.
+
+  sr is downscaled by MATLAB's antialiased bicubic with symmetric borders. All
+  pixels and channels count: a border of lr is no less known than the rest.
+
+  Args:
+    sr: uint8 [h scale, w scale, C], the picture judged.
+    lr: uint8 [h, w, C], what it was made from.
+    rounded: the small sr is rounded to 8 bits, as lr is; else it stays float.
+
+  Returns:
+    dB; inf if nothing differs.
+
+  Raises:
+    EnhanceError: the sides of sr are not one multiple of those of lr.
+  """
+  _want_pixels("sr", sr)
+  _want_pixels("lr", lr)
+  scale = sr.shape[0] // lr.shape[0]
+  if sr.shape != (lr.shape[0] * scale, lr.shape[1] * scale, lr.shape[2]):
     raise EnhanceError(
-      f"{a.shape[0]}x{a.shape[1]} pixels are left after cropping "
-      f"{protocol.crop}; SSIM needs {_TAPS}x{_TAPS}, so use larger pictures"
+      f"sr has shape {sr.shape} and lr {lr.shape}; LR-PSNR wants sides of sr "
+      "that are one multiple of those of lr, and equal channels"
     )
-  return _wang(a, b)
+  if rounded:
+    small = resample.resize_uint8(sr, scale=1 / scale).astype(np.float64)
+  else:
+    small = resample.resize(sr.astype(np.float64), scale=1 / scale)
+  return _decibels(small, lr.astype(np.float64))
+
+
+def rounded_luma(x: np.ndarray, crop: int) -> np.ndarray:
+  """What metrics without a reference look at, float64 [h, w] of integers.
+
+  Args:
+    x: uint8 [H, W, 3 or 1].
+    crop: pixels dropped on every side.
+
+  Returns:
+    BT.601 luma rounded to 8 bits; gray pictures keep their own values.
+  """
+  _want_pixels("sr", x)
+  return _convert(images.shave(x, crop), "y8")[..., 0]
+
+
+def _decibels(a: np.ndarray, b: np.ndarray) -> float:
+  error = float(np.mean(np.square(a - b)))
+  peak = structure.PEAK
+  return math.inf if error == 0 else 10 * math.log10(peak**2 / error)
+
+
+def _want_pixels(name: str, x: np.ndarray) -> None:
+  if x.dtype != np.uint8 or x.ndim != 3 or x.shape[-1] not in (1, 3):
+    raise EnhanceError(
+      f"{name} is {x.dtype} of shape {x.shape}; metrics compare uint8 "
+      "[H, W, 3] or [H, W, 1], so round with images.to_uint8 first"
+    )
 
 
 def _planes(
   sr: np.ndarray, hr: np.ndarray, protocol: Protocol, color: str
 ) -> tuple[np.ndarray, np.ndarray]:
   """Checked, cropped and converted: two float64 [h, w, C] on 0..255."""
-  for name, x in (("sr", sr), ("hr", hr)):
-    if x.dtype != np.uint8 or x.ndim != 3 or x.shape[-1] not in (1, 3):
-      raise EnhanceError(
-        f"{name} is {x.dtype} of shape {x.shape}; metrics compare uint8 "
-        "[H, W, 3] or [H, W, 1], so round with images.to_uint8 first"
-      )
+  _want_pixels("sr", sr)
+  _want_pixels("hr", hr)
   if sr.shape != hr.shape:
     raise EnhanceError(
       f"sr has shape {sr.shape} and hr {hr.shape}; both must be the same "
@@ -128,65 +185,5 @@ def _convert(x: np.ndarray, color: str) -> np.ndarray:
   if color == "y8":
     x = images.luma_uint8(x)
   elif color == "y":
-    return images.luma(x / _PEAK) * _PEAK
+    return images.luma(x / structure.PEAK) * structure.PEAK
   return x.astype(np.float64)
-
-
-def _filter(x: np.ndarray, taps: np.ndarray) -> np.ndarray:
-  """Separable correlation of axes 0 and 1, inside only."""
-  for axis in (0, 1):
-    length = x.shape[axis] - len(taps) + 1
-    window = [slice(None)] * x.ndim
-    total = np.zeros(())
-    for offset, tap in enumerate(taps):
-      window[axis] = slice(offset, offset + length)
-      total = total + tap * x[tuple(window)]
-    x = total
-  return x
-
-
-def _similarity(
-  mean_a: np.ndarray,
-  mean_b: np.ndarray,
-  square_a: np.ndarray,
-  square_b: np.ndarray,
-  product: np.ndarray,
-) -> np.ndarray:
-  """The SSIM formula from weighted (biased) moments."""
-  both = mean_a * mean_b
-  means = mean_a**2 + mean_b**2
-  top = (2 * both + _C1) * (2 * (product - both) + _C2)
-  return top / ((means + _C1) * (square_a + square_b - means + _C2))
-
-
-def _wang(a: np.ndarray, b: np.ndarray) -> float:
-  offset = np.arange(_TAPS) - _TAPS // 2
-  taps = np.exp(-(offset**2) / (2 * _SIGMA**2))
-  taps /= taps.sum()
-  moments = (_filter(x, taps) for x in (a, b, a * a, b * b, a * b))
-  # Pictures are rectangles: the mean of all is the mean of channel means.
-  return float(np.mean(_similarity(*moments)))
-
-
-def _daala_taps(height: int, width: int) -> np.ndarray:
-  """Daala's integer Gaussian for a picture of this size; the sum is 256."""
-  sigma = height * _SIGMA / 256
-  peak = 256 / (sigma * math.sqrt(2 * math.pi))
-  # Where the scaled Gaussian falls below one half it would round to nothing.
-  reach = sigma * math.sqrt(max(0.0, 2 * math.log(2 * peak)))
-  half = min(math.floor(reach), min(height, width) - 1)
-  offset = np.arange(1, half + 1)
-  outer = np.floor(peak * np.exp(-(offset**2) / (2 * sigma**2)) + 0.5)
-  return np.concatenate([outer[::-1], [256 - 2 * outer.sum()], outer])
-
-
-def _daala(a: np.ndarray, b: np.ndarray) -> float:
-  """SSIM of the Daala tools: window cut at borders, every pixel weighted."""
-  taps = _daala_taps(*a.shape)
-  margin = len(taps) // 2
-  weight, *moments = (
-    _filter(np.pad(x, margin), taps)
-    for x in (np.ones_like(a), a, b, a * a, b * b, a * b)
-  )
-  similarity = _similarity(*(moment / weight for moment in moments))
-  return float(np.sum(weight * similarity) / np.sum(weight))

@@ -11,6 +11,8 @@ from flax import linen as nn
 from enhance_jax.errors import EnhanceError
 
 Array = jax.Array
+# Zeros (above, below) and (left, right).
+Pads = tuple[tuple[int, int], tuple[int, int]]
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
 
@@ -24,25 +26,55 @@ def torch_uniform(fan_in: int) -> nn.initializers.Initializer:
   return init
 
 
-def convolve(x: Array, kernel: Array, stride: int, padding: int) -> Array:
-  """Convolves [N, H, W, I] with [k, k, I, O], zero padding on every side.
+def doublings(scale: int) -> int:
+  """How many stages that double the size make up `scale`.
+
+  Raises:
+    EnhanceError: the scale is no power of two.
+  """
+  if scale < 1 or scale & (scale - 1):
+    raise EnhanceError(
+      f"scale {scale} is no power of two, and every stage of this network "
+      "doubles the size; use 1, 2, 4 or 8"
+    )
+  return scale.bit_length() - 1
+
+
+def convolve(x: Array, kernel: Array, stride: int, padding: int | str) -> Array:
+  """Convolves [N, H, W, I] with [k, k, I, O] after zero padding.
+
+  `padding` is the zeros on every side, or "same": TensorFlow's padding, as
+  few as make ceil(H / stride) outputs, the odd one below and on the right.
 
   On CPUs three kinds of gradients, told apart by their shapes, take another
   but equal way, because XLA's own is slow there. Such a convolution has no
   forward-mode derivative; reverse mode works to any order.
   """
+  size = kernel.shape[0]
+  rows, columns = (_pads(n, size, stride, padding) for n in x.shape[1:3])
+  pads = (rows, columns)
   if _scatters(x, kernel, stride) or _thin(kernel, stride):
-    return _convolve(x, kernel, stride, padding)
-  return _plain(x, kernel, stride, padding)
+    return _convolve(x, kernel, stride, pads)
+  return _plain(x, kernel, stride, pads)
 
 
-def _plain(x: Array, kernel: Array, stride: int, padding: int) -> Array:
+def _pads(
+  length: int, size: int, stride: int, padding: int | str
+) -> tuple[int, int]:
+  """Zeros before and after one axis."""
+  if isinstance(padding, int):
+    return padding, padding
+  if padding != "same":
+    raise EnhanceError(
+      f'padding "{padding}" is unknown; use a number of zeros or "same"'
+    )
+  total = max(0, (-(-length // stride) - 1) * stride + size - length)
+  return total // 2, total - total // 2
+
+
+def _plain(x: Array, kernel: Array, stride: int, pads: Pads) -> Array:
   return jax.lax.conv_general_dilated(
-    x,
-    kernel,
-    (stride, stride),
-    ((padding, padding), (padding, padding)),
-    dimension_numbers=DIMENSIONS,
+    x, kernel, (stride, stride), pads, dimension_numbers=DIMENSIONS
   )
 
 
@@ -50,6 +82,8 @@ def _scatters(x: Array, kernel: Array, stride: int) -> bool:
   # XLA convolves dilated zeros for the input gradient of a strided
   # convolution, and first turns the whole kernel around for any other, which
   # dominates where the kernel is larger than the pictures.
+  if stride > kernel.shape[0]:  # Some pixels have no tap at all.
+    return False
   pixels = math.prod(x.shape[:3])
   return stride > 1 or kernel.size > pixels * max(kernel.shape[2:])
 
@@ -60,29 +94,29 @@ def _thin(kernel: Array, stride: int) -> bool:
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _convolve(x: Array, kernel: Array, stride: int, padding: int) -> Array:
-  return _plain(x, kernel, stride, padding)
+def _convolve(x: Array, kernel: Array, stride: int, pads: Pads) -> Array:
+  return _plain(x, kernel, stride, pads)
 
 
-def _forward(x: Array, kernel: Array, stride: int, padding: int):
-  return _plain(x, kernel, stride, padding), (x, kernel)
+def _forward(x: Array, kernel: Array, stride: int, pads: Pads):
+  return _plain(x, kernel, stride, pads), (x, kernel)
 
 
-def _backward(stride: int, padding: int, saved, g: Array):
+def _backward(stride: int, pads: Pads, saved, g: Array):
   x, kernel = saved
 
   def plain(x, kernel, g):
     def run(x, kernel):
-      return _plain(x, kernel, stride, padding)
+      return _plain(x, kernel, stride, pads)
 
     return jax.vjp(run, x, kernel)[1](g)
 
   def on_cpu(x, kernel, g):
     dx, dkernel = plain(x, kernel, g)
     if _scatters(x, kernel, stride):
-      dx = _scatter_gradient(x.shape, kernel, g, stride, padding)
+      dx = _scatter_gradient(x.shape, kernel, g, stride, pads)
     if _thin(kernel, stride):
-      rows = functools.partial(_sum_of_rows, x, padding=padding)
+      rows = functools.partial(_sum_of_rows, x, pads=pads)
       dkernel = jax.vjp(rows, kernel)[1](g)[0]
     return dx, dkernel
 
@@ -93,7 +127,7 @@ _convolve.defvjp(_forward, _backward)
 
 
 def _scatter_gradient(
-  shape: tuple[int, ...], kernel: Array, g: Array, stride: int, padding: int
+  shape: tuple[int, ...], kernel: Array, g: Array, stride: int, pads: Pads
 ) -> Array:
   """The input gradient as one matrix product and a sum of shifted taps."""
   size, _, features, _ = kernel.shape
@@ -104,23 +138,24 @@ def _scatter_gradient(
     preferred_element_type=jnp.promote_types(g.dtype, jnp.float32),
   )
   taps = taps.reshape(*g.shape[:3], size, size, features)
+  (above, _), (left, _) = pads
   rows = []
   for a in range(size):
     row = [taps[..., a, b, :] for b in range(size)]
-    rows.append(_interleave(row, stride, padding, 2, shape[2]))
-  return _interleave(rows, stride, padding, 1, shape[1]).astype(g.dtype)
+    rows.append(_interleave(row, stride, left, 2, shape[2]))
+  return _interleave(rows, stride, above, 1, shape[1]).astype(g.dtype)
 
 
 def _interleave(
-  taps: list[Array], stride: int, padding: int, axis: int, length: int
+  taps: list[Array], stride: int, before: int, axis: int, length: int
 ) -> Array:
-  """Adds entry r of tap a at stride r + a - padding along an axis."""
+  """Adds entry r of tap a at stride r + a - before along an axis."""
   steps = -(-length // stride)
   phases = []
   for phase in range(stride):
     total = jnp.zeros((), taps[0].dtype)
     for a, tap in enumerate(taps):
-      offset, rest = divmod(a - padding, stride)
+      offset, rest = divmod(a - before, stride)
       if rest == phase:
         pads = [(0, 0, 0)] * tap.ndim
         pads[axis] = (offset, steps - tap.shape[axis] - offset, 0)
@@ -132,16 +167,16 @@ def _interleave(
   return jax.lax.slice_in_dim(stacked, 0, length, axis=axis)
 
 
-def _sum_of_rows(x: Array, kernel: Array, *, padding: int) -> Array:
+def _sum_of_rows(x: Array, kernel: Array, *, pads: Pads) -> Array:
   """The convolution as one along x to k O channels, then a sum along y."""
   size, _, features, out = kernel.shape
   # A separate pad: XLA is slow where a kernel of height 1 pads the height.
-  tall = jnp.pad(x, ((0, 0), (padding, padding), (0, 0), (0, 0)))
+  tall = jnp.pad(x, ((0, 0), pads[0], (0, 0), (0, 0)))
   rows = jax.lax.conv_general_dilated(
     tall,
     kernel.transpose(1, 2, 0, 3).reshape(1, size, features, size * out),
     (1, 1),
-    ((0, 0), (padding, padding)),
+    ((0, 0), pads[1]),
     dimension_numbers=DIMENSIONS,
   )
   height = rows.shape[1] - size + 1
@@ -151,7 +186,7 @@ def _sum_of_rows(x: Array, kernel: Array, *, padding: int) -> Array:
 
 
 class Conv(nn.Module):
-  """A square convolution with PyTorch's padding: `padding` zeros a side.
+  """A square convolution, by default with PyTorch's padding.
 
   Parameters are float32: `kernel` [k, k, I, O] and, if wanted, `bias` [O].
   The products are computed in `dtype`; the result has that type.
@@ -160,19 +195,22 @@ class Conv(nn.Module):
     features: output channels.
     size: kernel size k.
     stride: step of the output grid in input pixels.
-    padding: zeros on every side; None means size // 2.
+    padding: zeros on every side, None means size // 2; or "same", which is
+      TensorFlow's and another than None's where the stride is 2.
     use_bias: off before a batch norm, which would cancel it.
     dtype: type of the computation.
     kernel_init: None means PyTorch's default.
+    bias_init: likewise.
   """
 
   features: int
   size: int = 3
   stride: int = 1
-  padding: int | None = None
+  padding: int | str | None = None
   use_bias: bool = True
   dtype: Any = jnp.float32
   kernel_init: nn.initializers.Initializer | None = None
+  bias_init: nn.initializers.Initializer | None = None
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
@@ -186,7 +224,7 @@ class Conv(nn.Module):
     )
     if not self.use_bias:
       return y
-    bias = self.param("bias", default, (self.features,))
+    bias = self.param("bias", self.bias_init or default, (self.features,))
     # Added in the bias's own type, so that its gradient is summed in it too.
     return (y + _channels(bias, y)).astype(self.dtype)
 
@@ -202,35 +240,49 @@ class BatchNorm(nn.Module):
   Attributes:
     momentum: weight of the old running statistics; PyTorch's 0.1 is 0.9 here.
     epsilon: added to the variance.
+    use_scale: off leaves the factor out, as tf.contrib.layers did.
+    running: off normalises by the batch always and keeps no statistics, so
+      that a picture's result depends on the others beside it.
     dtype: type of the result.
   """
 
   momentum: float = 0.9
   epsilon: float = 1e-5
+  use_scale: bool = True
+  running: bool = True
   dtype: Any = jnp.float32
 
   @nn.compact
   def __call__(self, x: Array, *, train: bool) -> Array:
     """Maps [N, H, W, C] to the same shape."""
     features = (x.shape[-1],)
-    scale = self.param("scale", nn.initializers.ones, features)
     bias = self.param("bias", nn.initializers.zeros, features)
-    running_mean = self.variable("batch_stats", "mean", jnp.zeros, features)
-    running_var = self.variable("batch_stats", "var", jnp.ones, features)
-    wide = x.astype(scale.dtype)
-    if train:
-      axes = tuple(range(x.ndim - 1))
-      mean = jnp.mean(wide, axes)
-      var = jnp.maximum(jnp.mean(jnp.square(wide), axes) - mean**2, 0.0)
-      if not self.is_initializing():
-        step = 1.0 - self.momentum
-        running_mean.value += step * (mean - running_mean.value)
-        running_var.value += step * (var - running_var.value)
-    else:
-      mean, var = running_mean.value, running_var.value
-    factor = scale * jax.lax.rsqrt(var + self.epsilon)
+    wide = x.astype(bias.dtype)
+    mean, var = self._statistics(wide, train)
+    factor = jax.lax.rsqrt(var + self.epsilon)
+    if self.use_scale:
+      factor *= self.param("scale", nn.initializers.ones, features)
     y = (wide - _channels(mean, x)) * _channels(factor, x) + _channels(bias, x)
     return y.astype(self.dtype)
+
+  def _statistics(self, x: Array, train: bool) -> tuple[Array, Array]:
+    """Mean and variance to normalise by; moves the running ones."""
+    features = (x.shape[-1],)
+    running = None
+    if self.running:
+      running = (
+        self.variable("batch_stats", "mean", jnp.zeros, features),
+        self.variable("batch_stats", "var", jnp.ones, features),
+      )
+      if not train:
+        return running[0].value, running[1].value
+    axes = tuple(range(x.ndim - 1))
+    mean = jnp.mean(x, axes)
+    var = jnp.maximum(jnp.mean(jnp.square(x), axes) - mean**2, 0.0)
+    if running is not None and not self.is_initializing():
+      for old, new in zip(running, (mean, var), strict=True):
+        old.value += (1.0 - self.momentum) * (new - old.value)
+    return mean, var
 
 
 class PReLU(nn.Module):
@@ -271,6 +323,14 @@ def pixel_shuffle(x: Array, factor: int) -> Array:
     )
   c //= factor**2
   x = x.reshape(n, h, w, c, factor, factor).transpose(0, 1, 4, 2, 5, 3)
+  return x.reshape(n, h * factor, w * factor, c)
+
+
+def repeat_pixels(x: Array, factor: int) -> Array:
+  """Enlarges by "nearest": [N, H, W, C] to [N, H r, W r, C]."""
+  n, h, w, c = x.shape
+  x = x.reshape(n, h, 1, w, 1, c)
+  x = jnp.broadcast_to(x, (n, h, factor, w, factor, c))
   return x.reshape(n, h * factor, w * factor, c)
 
 

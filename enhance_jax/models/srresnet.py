@@ -57,10 +57,7 @@ class Generator(nn.Module):
   @property
   def radius(self) -> int:
     """How many LR pixels away an input pixel still reaches an output pixel."""
-    low, high = -4, self.scale - 1 + 4
-    for factor in reversed(_stages(self.scale)):
-      low, high = low // factor - 1, high // factor + 1
-    return max(-low, high) + 2 * self.blocks + 1 + 4
+    return tail_radius(self.scale, 4) + 2 * self.blocks + 1 + 4
 
   @nn.compact
   def __call__(self, lr: Array, *, train: bool) -> Array:
@@ -69,7 +66,7 @@ class Generator(nn.Module):
       raise EnhanceError(
         f'output "{self.output}" is unknown; use "linear" or "tanh"'
       )
-    stages = _stages(self.scale)
+    stages = sub_pixel_stages(self.scale)
     x = lr.astype(self.dtype)
     x = Conv(self.width, size=9, dtype=self.dtype, name="conv_in")(x)
     x = entry = PReLU(self.prelu, name="prelu_in")(x)
@@ -158,8 +155,26 @@ class Discriminator(nn.Module):
     return logits[:, 0], tuple(features)
 
 
-def _stages(scale: int) -> tuple[int, ...]:
+def sub_pixel_stages(scale: int) -> tuple[int, ...]:
+  """The factors of the pixel shuffles that make up a scale.
+
+  Raises:
+    EnhanceError: there is no such tail.
+  """
   if scale not in STAGES:
     known = ", ".join(map(str, STAGES))
     raise EnhanceError(f"scale {scale} has no sub-pixel tail; use {known}")
   return STAGES[scale]
+
+
+def tail_radius(scale: int, reach: int) -> int:
+  """How many LR pixels the tail, 3x3 convolutions and shuffles, looks away.
+
+  Args:
+    scale: the product of the shuffles.
+    reach: HR pixels that the convolutions after the last shuffle look away.
+  """
+  low, high = -reach, scale - 1 + reach
+  for factor in reversed(sub_pixel_stages(scale)):
+    low, high = low // factor - 1, high // factor + 1
+  return max(-low, high)

@@ -138,6 +138,8 @@ class Progress:
         + "  ".join(words)
       )
       return
+    if step == self._step0:
+      return
     spent = time.perf_counter() - self._start
     done = max(step - self._step0, 1)
     left = spent / done * (self._total - step)

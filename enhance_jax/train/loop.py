@@ -31,10 +31,12 @@ class Hooks:
   Attributes:
     evaluate: variables -> (scalars with "psnr", pictures uint8 by name).
     export: (file name, variables, phase name, step) writes portable weights.
+    baselines: scores of the interpolations, logged at step 0.
   """
 
   evaluate: Callable[[Tree], tuple[dict[str, float], dict[str, np.ndarray]]]
   export: Callable[[str, Tree, str, int], None]
+  baselines: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +77,7 @@ class Loop:
     self._rollbacks = 0
     self._state: Any = None
     self._compiled: dict[str, Any] = {}
+    self._validations: dict[str, Any] = {}
     self._begin()
 
   def _begin(self) -> None:
@@ -129,6 +132,8 @@ class Loop:
       if any(self._step == phase.end for phase in self._parts.phases):
         # A kill between a phase's last checkpoint and its weights.
         self._export(self._parts.phase_at(self._step))
+    if not self._step and self._callbacks.baselines:
+      self._writer.write_scalars(0, self._callbacks.baselines)
     with hooks.StopSignals(alone=mesh.processes == 1) as stop:
       try:
         while self._step < total:
@@ -267,13 +272,25 @@ class Loop:
   def _evaluate(self, phase: str) -> float:
     """Scores the moving average on held-out pictures; returns the PSNR."""
     scores, pictures = self._callbacks.evaluate(jax.device_get(self._state.ema))
+    losses = jax.device_get(self._validation(phase)(self._state))
+    values = {**scores, **{name: float(v) for name, v in losses.items()}}
     self._progress.phase = phase
     self._writer.write_scalars(
-      self._step, {f"validation/{name}": v for name, v in scores.items()}
+      self._step, {f"validation/{name}": v for name, v in values.items()}
     )
     for name, picture in pictures.items():
       self._writer.write_images(self._step, {name: picture[None]})
     return scores["psnr"]
+
+  def _validation(self, phase: str) -> Callable[[Tree], dict[str, jax.Array]]:
+    """The compiled held-out losses of a phase; none without such crops."""
+    if not len(self._parts.held_out):
+      return lambda state: {}
+    if phase not in self._validations:
+      self._validations[phase] = self._parts.validate(
+        self._parts.phase_at(self._step)
+      )
+    return self._validations[phase]
 
   def _save(self, score: float | None) -> None:
     """Begins a checkpoint; what was logged up to it is on disk before it."""
@@ -291,14 +308,17 @@ class Loop:
     self._checkpoints.save(self._step, self._state, meta, score)
 
   def _export(self, phase: state_lib.Phase) -> None:
-    """Writes the moving average as portable weights at a phase's end."""
-    if self._lead:
-      variables = jax.device_get(self._state.ema)
-      self._callbacks.export(
-        f"generator.{phase.name}", variables, phase.name, self._step
-      )
-      if self._step == self._parts.total:
-        self._callbacks.export("generator", variables, phase.name, self._step)
+    """Writes portable weights at a phase's end: averaged, and as they are."""
+    if not self._lead:
+      return
+    averaged = jax.device_get(self._state.ema)
+    raw = jax.device_get(self._state.generator.variables())
+    files = {f"generator.{phase.name}": averaged}
+    files[f"generator.{phase.name}.raw"] = raw
+    if self._step == self._parts.total:
+      files["generator"] = averaged
+    for name, variables in files.items():
+      self._callbacks.export(name, variables, phase.name, self._step)
 
 
 def _blame(name: str) -> tuple[bool, bool]:

@@ -95,7 +95,6 @@ def init(
   *,
   seed: int,
   hr_shape: tuple[int, int, int],
-  scale: int,
 ) -> State:
   """Fresh networks without optimiser states (`enter` adds them); traceable.
 
@@ -104,9 +103,9 @@ def init(
     discriminator: judges HR-sized images, or None.
     seed: of the run.
     hr_shape: height, width and channels of a training crop.
-    scale: HR size over LR size.
   """
   height, width, channels = hr_shape
+  scale = generator.scale
   lr = jnp.zeros((1, height // scale, width // scale, channels))
   network = _start(generator, stream_key(seed, "generator", 0), lr)
   rival = None

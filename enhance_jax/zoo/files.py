@@ -17,11 +17,10 @@ from typing import Any
 import numpy as np
 
 from enhance_jax import errors, registry, weights
+from enhance_jax.zoo import cards
 
-FORMAT = "enhance_jax generator 1"
 SUFFIX = ".safetensors"
 COLLECTIONS = ("params", "batch_stats")
-REQUIRED = ("format", "model", "kwargs", "scale", "generative")
 _SHOWN = 8
 
 Variables = Mapping[str, Any]
@@ -66,13 +65,16 @@ def save_generator(
     card: what is known of the training (config, phase, steps, data, ...) and
       "generative": whether an adversarial loss shaped these weights. Name,
       arguments, scale, channels, radius and versions are filled in here.
+      "scales", such as [2, 3, 4], says that one set of weights serves all of
+      them.
 
   Returns:
     the path of the weights file.
 
   Raises:
-    ValueError: the card lacks "generative", or JSON cannot hold it.
-    EnhanceError: the variables are not the module's.
+    ValueError: the card lacks "generative", its "scales" lack the scale of
+      `kwargs`, or JSON cannot hold it.
+    EnhanceError: the variables are not the module's, at one of its scales.
   """
   from safetensors.numpy import save
 
@@ -80,9 +82,17 @@ def save_generator(
     raise ValueError('a model card needs "generative": True or False')
   module = registry.build(registry.GENERATORS, model, "generator", **kwargs)
   tensors = flatten(variables)
-  _check_shapes(tensors, expected_shapes(module), f'model "{model}"')
+  scales = card.get("scales", [module.scale])
+  if module.scale not in scales:
+    raise ValueError(f'"scales" {scales} lack the scale {module.scale}')
+  for scale in scales:
+    one = registry.build(
+      registry.GENERATORS, model, "generator", **{**kwargs, "scale": scale}
+    )
+    where = f'model "{model}" at scale {scale}'
+    _check_shapes(tensors, expected_shapes(one), where)
   full = {
-    "format": FORMAT,
+    "format": cards.FORMAT,
     "model": model,
     "kwargs": dict(kwargs),
     "scale": module.scale,
@@ -102,16 +112,24 @@ def save_generator(
   return weights_path
 
 
-def load_generator(path: str | os.PathLike) -> Generator:
+def load_generator(
+  path: str | os.PathLike, *, scale: int | None = None
+) -> Generator:
   """Reads and verifies a file that `save_generator` wrote.
 
   The card inside the file is the one that counts. A card beside the file is
   read for its digest only.
 
+  Args:
+    path: the .safetensors file.
+    scale: enlargement wanted, one of the card's "scales"; None takes that of
+      the card's arguments.
+
   Raises:
     EnhanceError: no such file, not safetensors, no card in it, a digest other
-      than the card's, values that are not finite, or names and shapes other
-      than the model's (the difference is listed).
+      than the card's, a scale it has no weights for, values that are not
+      finite, or names and shapes other than the model's (the difference is
+      listed).
   """
   weights_path, card_path = _paths(path)
   if not weights_path.is_file():
@@ -119,10 +137,10 @@ def load_generator(path: str | os.PathLike) -> Generator:
       f"{weights_path} does not exist; wanted a generator's .safetensors file"
     )
   digest = file_sha256(weights_path)
-  _check_digest(weights_path, card_path, digest)
+  cards.check_digest(weights_path, card_path, digest)
   tensors = weights.read_tensors(weights_path)
-  card = _read_card(weights_path)
-  kwargs = card["kwargs"]
+  card = cards.read(weights_path)
+  kwargs = cards.at_scale(card, scale, weights_path)
   try:
     module = registry.build(
       registry.GENERATORS, card["model"], "generator", **kwargs
@@ -215,56 +233,6 @@ def _paths(path: str | os.PathLike) -> tuple[pathlib.Path, pathlib.Path]:
   # Not with_suffix: "generator.pixel" has a dot of its own.
   text = os.fspath(path).removesuffix(SUFFIX)
   return pathlib.Path(text + SUFFIX), pathlib.Path(text + ".json")
-
-
-def _read_card(path: pathlib.Path) -> dict[str, Any]:
-  from safetensors import SafetensorError, safe_open
-
-  try:
-    with safe_open(path, framework="numpy") as file:
-      text = (file.metadata() or {}).get("card", "")
-  except (SafetensorError, OSError) as error:
-    raise errors.EnhanceError(
-      f"{path} is not a whole safetensors file ({error}); copy it again"
-    ) from error
-  if not text:
-    raise errors.EnhanceError(
-      f"{path} holds tensors but no model card, so the network they belong to "
-      "is unknown; wanted a file that a training run of this project wrote"
-    )
-  try:
-    card = json.loads(text)
-  except ValueError as error:
-    raise errors.EnhanceError(
-      f"{path}: its model card is not JSON ({error}); copy the file again"
-    ) from error
-  missing = [key for key in REQUIRED if key not in card]
-  if missing or card["format"] != FORMAT or type(card["kwargs"]) is not dict:
-    got = f"lacks {', '.join(missing)}" if missing else f"is {card['format']!r}"
-    raise errors.EnhanceError(
-      f'{path}: its model card {got}; wanted format "{FORMAT}"'
-    )
-  return card
-
-
-def _check_digest(
-  path: pathlib.Path, card_path: pathlib.Path, digest: str
-) -> None:
-  if not card_path.is_file():
-    return
-  try:
-    stated = json.loads(card_path.read_text())["sha256"]
-  except (ValueError, KeyError, TypeError) as error:
-    raise errors.EnhanceError(
-      f"{card_path} is no model card with a sha256; delete it to go by the "
-      f"card inside {path.name}"
-    ) from error
-  if stated != digest:
-    raise errors.EnhanceError(
-      f"{path} has SHA-256 {digest[:12]}..., its card {card_path.name} says "
-      f"{str(stated)[:12]}...; the file was damaged or replaced: copy both "
-      "again"
-    )
 
 
 def _check_shapes(

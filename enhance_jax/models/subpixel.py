@@ -1,0 +1,234 @@
+"""ESPCN and FSRCNN: networks at LR size whose last layer enlarges.
+
+ESPCN (Shi et al., 1609.05158) computes r^2 values a pixel and shuffles them
+into place; FSRCNN (Dong et al., 1608.00367) ends in a transposed convolution.
+The two are the same operation seen from two sides, and both are computed the
+first way here: its gradient is that of an ordinary convolution.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from enhance_jax.models import borders
+from enhance_jax.models.layers import PReLU, pixel_shuffle
+
+Array = jax.Array
+
+# FSRCNN(d, s, m) of the paper: the default, the middle one of its study, and
+# the small one that runs in real time.
+VARIANTS = {
+  "fsrcnn": {"width": 56, "narrow": 12, "mappings": 4},
+  "fsrcnn_48": {"width": 48, "narrow": 12, "mappings": 2},
+  "fsrcnn_s": {"width": 32, "narrow": 5, "mappings": 1},
+}
+_DECONV = 9
+_SLOPE = 0.25
+
+
+class Espcn(nn.Module):
+  """Three convolutions and a pixel shuffle.
+
+  Takes [N, h, w, C] in [0, 1], any h and w; gives [N, h s, w s, C] float32.
+
+  Attributes:
+    scale: the enlargement r.
+    channels: colours C.
+    width: filters of the first layer; the second has half of them.
+    padding: "zeros" or "replicate".
+    dtype: type of the convolutions; parameters are float32.
+  """
+
+  scale: int = 3
+  channels: int = 1
+  width: int = 64
+  padding: str = "zeros"
+  dtype: Any = jnp.float32
+
+  @property
+  def radius(self) -> int:
+    """How many LR pixels away an input pixel still reaches an output pixel."""
+    return 2 + 1 + 1
+
+  @nn.compact
+  def __call__(self, lr: Array, *, train: bool) -> Array:
+    """Enlarges lr; `train` changes nothing here."""
+    del train
+    plan = (
+      (self.width, 5),
+      (self.width // 2, 3),
+      (self.channels * self.scale**2, 3),
+    )
+    x = lr
+    for i, (features, size) in enumerate(plan, start=1):
+      x = borders.conv(
+        x,
+        features,
+        size,
+        border=self.padding,
+        dtype=self.dtype,
+        name=f"conv_{i}",
+      )
+      x = jnp.tanh(x) if i < len(plan) else x
+    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    return pixel_shuffle(x, self.scale)
+
+
+class Fsrcnn(nn.Module):
+  """Features, shrinking, mapping, expanding, transposed convolution.
+
+  Takes [N, h, w, C] in [0, 1], any h and w; gives [N, h s, w s, C] float32.
+
+  Attributes:
+    scale: the enlargement r.
+    channels: colours C.
+    width: feature channels (d in the paper).
+    narrow: channels of the mapping layers (s).
+    mappings: how many of them (m).
+    prelu: "channel" slopes as in the paper, or "scalar" ones as in the
+      authors' models.
+    padding: "replicate", as the authors' test code has it, or "zeros".
+    deconv_padding: what PyTorch calls the transposed convolution's padding;
+      None takes the authors' alignment, 3 for scale 3 and else 4.
+    dtype: type of the convolutions; parameters are float32.
+  """
+
+  scale: int = 3
+  channels: int = 1
+  width: int = 56
+  narrow: int = 12
+  mappings: int = 4
+  prelu: str = "channel"
+  padding: str = "replicate"
+  deconv_padding: int | None = None
+  dtype: Any = jnp.float32
+
+  @property
+  def radius(self) -> int:
+    """How many LR pixels away an input pixel still reaches an output pixel."""
+    return 2 + self.mappings + max(_reach(self.scale, self._alignment))
+
+  @property
+  def _alignment(self) -> int:
+    # At an odd scale the kernel's middle can lie on the middle of a block.
+    if self.deconv_padding is None:
+      return 3 if self.scale == 3 else 4
+    return self.deconv_padding
+
+  @nn.compact
+  def __call__(self, lr: Array, *, train: bool) -> Array:
+    """Enlarges lr; `train` changes nothing here."""
+    del train
+    plan = [("in", self.width, 5), ("shrink", self.narrow, 1)]
+    plan += [(f"map_{i}", self.narrow, 3) for i in range(self.mappings)]
+    plan += [("expand", self.width, 1)]
+    x = lr
+    for name, features, size in plan:
+      x = borders.conv(
+        x,
+        features,
+        size,
+        border=self.padding,
+        dtype=self.dtype,
+        # He et al. 2015 for a PReLU of this slope.
+        kernel_init=nn.initializers.variance_scaling(
+          2.0 / (1.0 + _SLOPE**2), "fan_in", "normal"
+        ),
+        bias_init=nn.initializers.zeros,
+        name=f"conv_{name}",
+      )
+      x = PReLU(self.prelu, start=_SLOPE, name=f"prelu_{name}")(x)
+    return Deconv(
+      self.channels,
+      scale=self.scale,
+      padding=self._alignment,
+      border=self.padding,
+      dtype=self.dtype,
+      name="deconv",
+    )(x)
+
+
+class Deconv(nn.Module):
+  """A 9x9 transposed convolution of stride r that gives exactly r H x r W.
+
+  Parameters are float32: `kernel` [9, 9, I, O], whose tap (a, b) adds to the
+  output pixel (r i + a - padding, r j + b - padding) of input pixel (i, j),
+  and `bias` [O].
+
+  Attributes:
+    features: output channels.
+    scale: stride r.
+    padding: shift of the kernel, as PyTorch's padding.
+    border: what lies beyond the input, "zeros" as in PyTorch or "replicate".
+    dtype: type of the products; the result is float32.
+  """
+
+  features: int
+  scale: int
+  padding: int
+  border: str
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: Array) -> Array:
+    """Maps [N, H, W, I] to [N, r H, r W, features]."""
+    shape = (_DECONV, _DECONV, x.shape[-1], self.features)
+    kernel = self.param("kernel", nn.initializers.normal(0.001), shape)
+    bias = self.param("bias", nn.initializers.zeros, (self.features,))
+    before, after = _reach(self.scale, self.padding)
+    x = borders.pad(x.astype(self.dtype), before, after, self.border)
+    phases = _phases(kernel.astype(self.dtype), self.scale, self.padding)
+    y = borders.within(x, phases)
+    y = y.astype(jnp.promote_types(y.dtype, jnp.float32))
+    return pixel_shuffle(y, self.scale) + bias.reshape(1, 1, 1, -1)
+
+
+def _reach(scale: int, padding: int) -> tuple[int, int]:
+  """Input pixels before and after its own that an output block draws on."""
+  return (_DECONV - 1 - padding) // scale, (scale - 1 + padding) // scale
+
+
+def _phases(kernel: Array, scale: int, padding: int) -> Array:
+  """[9, 9, I, O] as the kernel of a convolution to O r^2 channels.
+
+  Output r m + a takes the tap r t + a + padding of input m - t: the taps of one
+  phase are r apart, in reverse order.
+  """
+  before, after = _reach(scale, padding)
+  count = before + 1 + after
+  front = scale * after - padding
+  back = scale * count - _DECONV - front
+  kernel = jnp.pad(kernel, ((front, back), (front, back), (0, 0), (0, 0)))
+  features, out = kernel.shape[2:]
+  taps = kernel.reshape(count, scale, count, scale, features, out)
+  taps = taps[::-1, :, ::-1].transpose(0, 2, 4, 5, 1, 3)
+  return taps.reshape(count, count, features, out * scale**2)
+
+
+def from_public(tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
+  """FSRCNN's variables from the authors' models in PyTorch's layout.
+
+  Args:
+    tensors: `conv1.weight` (O, I, k, k), `conv1.bias` (O), `prelu1` (1 or O),
+      ..., `deconv.weight` (I, O, 9, 9), `deconv.bias` (O); the number of mapping
+      layers is read off the names.
+  """
+  mappings = sum(name.startswith("prelu") for name in tensors) - 3
+  names = ["in", "shrink", *(f"map_{i}" for i in range(mappings)), "expand"]
+  params: dict[str, Any] = {
+    "deconv": {
+      "kernel": tensors["deconv.weight"].transpose(2, 3, 0, 1),
+      "bias": tensors["deconv.bias"],
+    }
+  }
+  for i, name in enumerate(names, start=1):
+    params[f"conv_{name}"] = {
+      "kernel": tensors[f"conv{i}.weight"].transpose(2, 3, 1, 0),
+      "bias": tensors[f"conv{i}.bias"],
+    }
+    params[f"prelu_{name}"] = {"slope": tensors[f"prelu{i}"]}
+  return {"params": params}

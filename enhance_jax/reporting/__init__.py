@@ -1,0 +1,1 @@
+"""Reports of training runs: reading them, curves, tables, pages."""

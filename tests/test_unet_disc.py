@@ -1,0 +1,185 @@
+"""The U-Net discriminator and spectral normalisation, against PyTorch."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from enhance_jax import errors
+from enhance_jax.models import spectral, unet_disc
+from tests import public_weights as public
+from tests import reference_weights as reference
+
+
+def without_norm(tensors):
+  """Singular vectors that make the norm of every kernel 1."""
+  result = dict(tensors)
+  for name, weight in tensors.items():
+    if name.endswith("weight_orig"):
+      matrix = weight.reshape(len(weight), -1)
+      stem = name.removesuffix("orig")
+      result[f"{stem}u"] = np.eye(len(weight))[0]
+      result[f"{stem}v"] = matrix[0] / np.sum(matrix[0] ** 2)
+  return result
+
+
+def shapes(module, *shape):
+  init = functools.partial(module.init, train=False)
+  x = jax.ShapeDtypeStruct(shape, jnp.float32)
+  return jax.eval_shape(init, jax.random.key(0), x)
+
+
+def judge(module, variables, x, train=False):
+  run = functools.partial(module.apply, train=train, mutable=["batch_stats"])
+  (logits, features), changed = jax.jit(run)(variables, x)
+  return logits, features, {**variables, **changed}
+
+
+def test_parameter_count():
+  """Counted from the authors' PyTorch network."""
+  found = shapes(unet_disc.Discriminator(), 1, 8, 8, 3)["params"]
+  assert sum(leaf.size for leaf in jax.tree.leaves(found)) == 4_376_897
+
+
+def test_golden():
+  """Sum, mean absolute value, first and last in float64, by PyTorch."""
+  tensors = without_norm(public.state(public.unet(8)))
+  with jax.enable_x64(True):
+    module = unet_disc.Discriminator(width=8, dtype=jnp.float64)
+    x = jnp.asarray(reference.wave(2, 3, 32, 32))
+    logits, _, _ = judge(module, unet_disc.from_public(tensors), x)
+  assert logits.shape == (2, 32, 32)
+  expected = (123.4952, 0.84679875, -0.43900763, -0.10052829)
+  np.testing.assert_allclose(public.summary(logits), expected, rtol=2e-7)
+
+
+def test_equals_pytorch_over_training_calls():
+  """One power step a training call, none in use; the vectors agree too."""
+  torch = pytest.importorskip("torch", reason="compares with PyTorch")
+  from tests import torch_modern
+
+  torch.manual_seed(1)
+  theirs = torch_modern.UNet(4)
+  variables = unet_disc.from_public(torch_modern.state(theirs))
+  module = unet_disc.Discriminator(width=4)
+  rng = np.random.default_rng(0)
+  for train in (True, True, False):
+    x = rng.random((2, 16, 24, 3), np.float32)
+    theirs.train(train)
+    with torch.no_grad():
+      expected = theirs(torch_modern.nchw(x)).numpy()
+    logits, _, variables = judge(module, variables, x, train)
+    public.close(logits, expected)
+  after = unet_disc.from_public(torch_modern.state(theirs))
+  jax.tree.map(public.close, dict(variables), after)
+
+
+def test_gradient_equals_pytorch():
+  """The norm is differentiated, its singular vectors are not."""
+  torch = pytest.importorskip("torch", reason="compares with PyTorch")
+  from torch import nn
+
+  from tests import torch_modern
+
+  torch.manual_seed(2)
+  theirs = nn.utils.spectral_norm(nn.Conv2d(3, 5, 4, 2, 1, bias=False))
+  state = public_layer(torch_modern.state(theirs))
+  x = np.random.default_rng(0).random((2, 8, 6, 3), np.float32)
+  torch.sin(theirs(torch_modern.nchw(x))).sum().backward()
+  expected = theirs.weight_orig.grad.numpy().transpose(2, 3, 1, 0)
+  module = spectral.Conv(5, size=4, stride=2)
+
+  def loss(params):
+    y, _ = module.apply(
+      {**state, "params": params}, x, train=True, mutable=["batch_stats"]
+    )
+    return jnp.sum(jnp.sin(y))
+
+  found = jax.jit(jax.grad(loss))(state["params"])
+  public.close(found["kernel"], expected)
+
+
+def public_layer(tensors):
+  """One convolution's variables from PyTorch's."""
+  weight = tensors["weight_orig"]
+  v = tensors["weight_v"].reshape(weight.shape[1:]).transpose(1, 2, 0)
+  return {
+    "params": {"kernel": weight.transpose(2, 3, 1, 0)},
+    "batch_stats": {"u": tensors["weight_u"], "v": v.reshape(-1)},
+  }
+
+
+def test_training_calls_find_the_largest_singular_value():
+  module = spectral.Conv(6)
+  x = jnp.zeros((1, 4, 4, 2))
+  variables = module.init(jax.random.key(3), x, train=False)
+  kernel = variables["params"]["kernel"].reshape(18, 6)
+  top = np.linalg.svd(kernel, compute_uv=False)[0]
+  run = functools.partial(module.apply, train=True, mutable=["batch_stats"])
+  run = jax.jit(run)
+  for _ in range(60):
+    variables = {**variables, **run(variables, x)[1]}
+  stats = variables["batch_stats"]
+  found = stats["v"] @ kernel @ stats["u"]
+  assert found == pytest.approx(top, rel=1e-4)
+  assert np.linalg.norm(stats["u"]) == pytest.approx(1, rel=1e-5)
+
+
+def test_scaling_the_kernel_changes_nothing():
+  module = unet_disc.Discriminator(width=4)
+  x = jnp.asarray(reference.wave(1, 3, 8, 16), jnp.float32)
+  init = jax.jit(functools.partial(module.init, train=False))
+  variables = init(jax.random.key(0), x)
+  other = jax.tree.map(np.array, dict(variables))
+  for name, layer in other["params"].items():
+    if name not in ("conv_in", "conv_out"):
+      layer["kernel"] *= 7
+  logits, _, _ = judge(module, variables, x, train=True)
+  scaled, _, _ = judge(module, other, x, train=True)
+  np.testing.assert_allclose(scaled, logits, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(("h", "w"), [(1, 1), (3, 5)])
+def test_double_equals_pytorch(h, w):
+  pytest.importorskip("torch", reason="compares with PyTorch")
+  from tests import torch_modern
+
+  x = np.random.default_rng(0).random((2, h, w, 3), np.float32)
+  expected = torch_modern.double(torch_modern.nchw(x), "bilinear").numpy()
+  found = unet_disc.double(jnp.asarray(x))
+  np.testing.assert_allclose(found, expected.transpose(0, 2, 3, 1), atol=1e-6)
+
+
+def test_double_by_hand():
+  x = jnp.asarray([0.0, 4.0, 8.0]).reshape(1, 1, 3, 1)
+  found = unet_disc.double(x)
+  expected = [0, 1, 3, 5, 7, 8]
+  np.testing.assert_array_equal(found[0, :, :, 0], [expected, expected])
+
+
+def test_types_and_features():
+  module = unet_disc.Discriminator(width=4, dtype=jnp.bfloat16)
+  x = jnp.asarray(reference.wave(2, 3, 16, 24), jnp.float32)
+  assert {leaf.dtype for leaf in jax.tree.leaves(shapes(module, *x.shape))} == {
+    jnp.dtype(jnp.float32)
+  }
+  (logits, features), state = jax.eval_shape(
+    lambda: module.init_with_output(jax.random.key(0), x, train=True)
+  )
+  assert logits.shape == (2, 16, 24) and logits.dtype == jnp.float32
+  assert [f.shape[1:] for f in features] == [
+    (16, 24, 4),
+    (8, 12, 8),
+    (4, 6, 16),
+    (2, 3, 32),
+  ]
+  assert {f.dtype for f in features} == {jnp.dtype(jnp.bfloat16)}
+
+
+def test_wrong_sizes_and_arrays_are_named():
+  with pytest.raises(errors.EnhanceError, match="multiples of 8"):
+    shapes(unet_disc.Discriminator(width=4), 1, 16, 20, 3)
+  with pytest.raises(errors.EnhanceError, match="conv1.weight_v"):
+    unet_disc.from_public(public.state(public.unet(2)))
