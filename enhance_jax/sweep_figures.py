@@ -75,7 +75,8 @@ def _panel(
     _, x, y = zip(*line, strict=True)
     panel.plot(x, y, **look)
     if method == "network":
-      for alpha, *place in line:
+      # A set of which no picture could be scored has no place in the panel.
+      for alpha, *place in (one for one in line if np.isfinite(one).all()):
         panel.annotate(
           f"{alpha:.2g}",
           place,

@@ -53,9 +53,9 @@ def test_curves_show_what_was_logged(run, panels):
   assert list(panels["loss of the generator"]) == ["training"]
   rates = panels["discriminator on training batches"]
   assert set(rates) == {"accuracy", "precision", "recall", "specificity", "F1"}
-  assert list(
-    panels["mean probability of being real"]["of real pictures"].get_ydata()
-  )
+  output = panels["mean probability of being real"]
+  assert output["real"].get_xydata().tolist() == [[6, 0.6], [8, 0.6]]
+  assert output["real, held-out"].get_xydata().tolist() == [[8, 0.55]]
 
 
 def test_axes_have_epochs_phases_and_only_what_concerns_them(monkeypatch):

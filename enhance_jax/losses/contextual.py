@@ -208,7 +208,9 @@ def _sample(
   if points < 1:
     raise EnhanceError(f"points is {points}; wanted at least 1 a side")
   n, h, w, c = sr.shape
-  ours, theirs = (x.astype(jnp.float32).reshape(n, h * w, c) for x in (sr, hr))
+  ours, theirs = (
+    jnp.asarray(x, jnp.float32).reshape(n, h * w, c) for x in (sr, hr)
+  )
   if key is None or max(h, w) <= points:
     rows, columns = (_regular(side, points) for side in (h, w))
     index = jnp.asarray((rows[:, None] * w + columns[None]).reshape(-1))

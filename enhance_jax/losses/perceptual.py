@@ -90,24 +90,21 @@ class FeatureTerm:
   Attributes:
     network: "vgg19", "alexnet" or "squeezenet"; "" for terms that look at the
       pictures themselves, whose only tap is "image".
-    weights: tap -> weight of the distance there.
+    taps: the activations that are compared, fine to coarse.
+    weights: factor of the distance at each of them.
     distance: (features of sr, features of hr) -> float32 [N].
   """
 
   network: str
-  weights: Mapping[str, float]
+  taps: tuple[str, ...]
+  weights: tuple[float, ...]
   distance: Callable[[Array, Array], Array]
-
-  @property
-  def taps(self) -> tuple[str, ...]:
-    """The activations that are compared, fine to coarse."""
-    return tuple(self.weights)
 
   def __call__(self, sr: Mapping[str, Array], hr: Mapping[str, Array]) -> Array:
     """The loss [N] of the taps' activations of sr and hr, [N, H, W, C] each."""
     parts = [
       weight * self.distance(sr[tap], hr[tap])
-      for tap, weight in self.weights.items()
+      for tap, weight in zip(self.taps, self.weights, strict=True)
     ]
     return functools.reduce(jnp.add, parts)
 
@@ -124,53 +121,48 @@ _STYLE_SQUEEZENET = ("relu1", "fire3", "fire5", "fire7", "fire9")
 
 TERMS = {
   # SRGAN rescales VGG features by 1/12.75, that is the loss by about 0.006.
-  "vgg22": FeatureTerm("vgg19", {"relu2_2": 0.006}, feature_distance),
-  "vgg54": FeatureTerm("vgg19", {"relu5_4": 0.006}, feature_distance),
+  "vgg22": FeatureTerm("vgg19", ("relu2_2",), (0.006,), feature_distance),
+  "vgg54": FeatureTerm("vgg19", ("relu5_4",), (0.006,), feature_distance),
   # ESRGAN (arXiv 1809.00219): before the activation.
-  "vgg54_pre": FeatureTerm("vgg19", {"conv5_4": 1.0}, _mean_l1),
+  "vgg54_pre": FeatureTerm("vgg19", ("conv5_4",), (1.0,), _mean_l1),
   # Real-ESRGAN (arXiv 2107.10833).
   "vgg_multi": FeatureTerm(
     "vgg19",
-    {
-      "conv1_2": 0.1,
-      "conv2_2": 0.1,
-      "conv3_4": 1.0,
-      "conv4_4": 1.0,
-      "conv5_4": 1.0,
-    },
+    ("conv1_2", "conv2_2", "conv3_4", "conv4_4", "conv5_4"),
+    (0.1, 0.1, 1.0, 1.0, 1.0),
     _mean_l1,
   ),
   # A widespread SRGAN of PyTorch users.
-  "vgg34_l1": FeatureTerm("vgg19", {"relu3_4": 1.0}, _mean_l1),
-  "alexnet": FeatureTerm("alexnet", {"relu5": 1.0}, _mean_l2),
+  "vgg34_l1": FeatureTerm("vgg19", ("relu3_4",), (1.0,), _mean_l1),
+  "alexnet": FeatureTerm("alexnet", ("relu5",), (1.0,), _mean_l2),
   "squeezenet": FeatureTerm(
-    "squeezenet", dict.fromkeys(_SQUEEZENET, 1.0), unit_distance
+    "squeezenet", _SQUEEZENET, (1.0,) * 7, unit_distance
   ),
-  "style_vgg": FeatureTerm(
-    "vgg19", dict.fromkeys(_STYLE_VGG, 0.2), style.style
-  ),
+  "style_vgg": FeatureTerm("vgg19", _STYLE_VGG, (0.2,) * 5, style.style),
   "style_squeezenet": FeatureTerm(
-    "squeezenet", dict.fromkeys(_STYLE_SQUEEZENET, 0.2), style.style
+    "squeezenet", _STYLE_SQUEEZENET, (0.2,) * 5, style.style
   ),
   # The authors' layers for the target picture (arXiv 1803.02077).
   "contextual_vgg": FeatureTerm(
-    "vgg19", {"relu3_2": 1.0, "relu4_2": 1.0}, contextual.contextual
+    "vgg19", ("relu3_2", "relu4_2"), (1.0, 1.0), contextual.contextual
   ),
   "contextual_squeezenet": FeatureTerm(
-    "squeezenet", {"fire3": 1.0, "fire5": 1.0}, contextual.contextual
+    "squeezenet", ("fire3", "fire5"), (1.0, 1.0), contextual.contextual
   ),
   # The layers of arXiv 1905.05169 with the weights of its program.
   "cobi_vgg": FeatureTerm(
     "vgg19",
-    {"relu1_2": 1.0, "relu2_2": 1.0, "relu3_2": 0.5},
+    ("relu1_2", "relu2_2", "relu3_2"),
+    (1.0, 1.0, 0.5),
     contextual.cobi_paper,
   ),
   "cobi_squeezenet": FeatureTerm(
     "squeezenet",
-    {"relu1": 1.0, "fire3": 1.0, "fire5": 0.5},
+    ("relu1", "fire3", "fire5"),
+    (1.0, 1.0, 0.5),
     contextual.cobi_paper,
   ),
-  "cobi_rgb": FeatureTerm("", {"image": 1.0}, patch_cobi),
+  "cobi_rgb": FeatureTerm("", ("image",), (1.0,), patch_cobi),
 }
 
 

@@ -94,8 +94,9 @@ class Generator(nn.Module):
     seen = unfold(maps, self.patch)
     flat = seen.reshape(-1, seen.shape[-1])
     flat = flat / jnp.maximum(_norm(flat), 1.0)
-    chunks = -(-flat.shape[0] // _CHUNK)
-    padded = jnp.pad(flat, ((0, chunks * _CHUNK - flat.shape[0]), (0, 0)))
+    size = min(_CHUNK, flat.shape[0])
+    chunks = -(-flat.shape[0] // size)
+    padded = jnp.pad(flat, ((0, chunks * size - flat.shape[0]), (0, 0)))
     unit = lr_atoms / jnp.maximum(_norm(lr_atoms, axis=0), 1e-12)
 
     def decode(part: Array) -> Array:
@@ -104,15 +105,15 @@ class Generator(nn.Module):
       )
       return jnp.matmul(codes, hr_atoms.T, precision="highest")
 
-    details = jax.lax.map(decode, padded.reshape(chunks, _CHUNK, -1))
-    details = details.reshape(chunks * _CHUNK, -1)[: flat.shape[0]]
+    details = jax.lax.map(decode, padded.reshape(chunks, size, -1))
+    details = details.reshape(chunks * size, -1)[: flat.shape[0]]
     details = details.reshape(*seen.shape[:3], -1)
     old = unfold(inside, self.patch)
     mean = jnp.mean(old, axis=-1, keepdims=True)
     wanted = CONTRAST * _norm(old - mean)
-    size = _norm(details)
+    contrast = _norm(details)
     # A patch without any atom stays flat.
-    details = details * wanted / jnp.where(size > 0, size, 1.0)
+    details = details * wanted / jnp.where(contrast > 0, contrast, 1.0)
     new = fold(details + mean, self.patch)
     edges = ((0, 0), (before, after), (before, after), (0, 0))
     rim = jnp.pad(jnp.zeros(new.shape, bool), edges, constant_values=True)

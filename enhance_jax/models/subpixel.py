@@ -136,7 +136,7 @@ class Fsrcnn(nn.Module):
         dtype=self.dtype,
         # He et al. 2015 for a PReLU of this slope.
         kernel_init=nn.initializers.variance_scaling(
-          2.0 / (1.0 + _SLOPE**2), "fan_in", "normal"
+          2.0 / (1.0 + _SLOPE**2), "fan_out", "normal"
         ),
         bias_init=nn.initializers.zeros,
         name=f"conv_{name}",

@@ -196,9 +196,13 @@ def _rate_panel(
 def _output_panel(run: Run) -> plots.Panel:
   def panel(axes: Axes, colors: Sequence[str]) -> None:
     for index, (key, label) in enumerate(
-      (("d_real", "of real pictures"), ("d_fake", "of generated ones"))
+      (("d_real", "real"), ("d_fake", "generated"))
     ):
       axes.plot(*run.series(key), color=colors[index], label=label)
+      steps, values = run.series(f"validation/{key}")
+      if steps:
+        label = f"{label}, held-out"
+        axes.plot(steps, values, ".--", color=colors[index], label=label)
     axes.set_ylim(-0.03, 1.03)
     axes.set_title("mean probability of being real")
     axes.legend(loc="best")

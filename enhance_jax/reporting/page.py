@@ -232,6 +232,7 @@ nav { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; }
 table { border-collapse: collapse; font-size: .9rem; }
 th, td { padding: .3rem .75rem; text-align: left; vertical-align: top;
   border-bottom: 1px solid var(--line); max-width: 26rem; }
+td:first-child { min-width: 8rem; }
 th { color: var(--soft); font-weight: 600; white-space: nowrap; }
 .n { text-align: right; white-space: nowrap;
   font-variant-numeric: tabular-nums; }

@@ -19,8 +19,9 @@ Panel = Callable[[Axes, Sequence[str]], None]
 _DOTS_PER_INCH = 110
 _COLUMNS = 3
 _WIDTH, _HEIGHT = 3.7, 2.9
-# A phase narrower than this share of the axis has no room for its name.
-_ROOM = 0.12
+# A phase narrower than this share of the axis has no room for its name, which
+# stands in this share of the height above the curves.
+_ROOM, _HEADROOM = 0.12, 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,8 +126,6 @@ def _style(theme: Theme) -> dict[Any, Any]:
     "axes.grid": True,
     "axes.axisbelow": True,
     "axes.titlesize": 10,
-    # Room for the names of the phases above the curves.
-    "axes.ymargin": 0.13,
     "font.size": 8.5,
     "legend.fontsize": 7.5,
     "lines.linewidth": 1.3,
@@ -156,9 +155,14 @@ def _scale(axes: Axes, axis: Axis, theme: Theme) -> None:
     top.xaxis.set_major_locator(MaxNLocator(4))
     top.xaxis.set_major_formatter(FuncFormatter(_count))
     top.set_xlabel("epoch")
-  for name, start, end in axis.phases:
-    if len(axis.phases) < 2 or not left <= start < axis.steps:
-      continue
+  shown = [phase for phase in axis.phases if left <= phase[1] < axis.steps]
+  if len(axis.phases) < 2:
+    return
+  scale = axes.yaxis.get_transform()
+  bottom, top = scale.transform(np.asarray(axes.get_ylim()))
+  raised = scale.inverted().transform(top + _HEADROOM * (top - bottom))
+  axes.set_ylim(top=float(raised))
+  for name, start, end in shown:
     if start > left:
       axes.axvline(start, color=theme.soft, linewidth=1, zorder=1)
     if min(end, axis.steps) - start > _ROOM * (axis.steps - left):

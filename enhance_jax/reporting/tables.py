@@ -293,12 +293,13 @@ def _optimizer(run: Run, phase: Phase) -> str:
   if not phase.settings["objective"]:
     return "none"
   key = f"phases.{phase.name}.generator_optimizer"
-  settings = run.setting(key)
-  text = f"{run.setting(f'{key}.name')}, rate {run.setting(f'{key}.learning_rate'):g}"
-  factor = f"{run.setting(f'{key}.decay_rate'):g}"
-  if every := run.setting(f"{key}.decay_every"):
-    text += f", x{factor} every {every:,}"
-  if settings.get("decay_at"):
-    steps = ", ".join(f"{step:,}" for step in settings["decay_at"])
-    text += f", x{factor} at {steps}"
+  name, rate, factor, every = (
+    run.setting(f"{key}.{part}")
+    for part in ("name", "learning_rate", "decay_rate", "decay_every")
+  )
+  text = f"{name}, rate {rate:g}"
+  if every:
+    text += f", x{factor:g} every {every:,}"
+  if at := run.setting(key).get("decay_at"):
+    text += f", x{factor:g} at {', '.join(f'{step:,}' for step in at)}"
   return text
