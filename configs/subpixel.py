@@ -56,7 +56,8 @@ def _fsrcnn(scale: int = 3, small: bool = False) -> ml_collections.ConfigDict:
   margin = scale // 2
   weight = {"mse": (config.data.crop - 2 * margin) ** 2 / 2}
   config.phase_order = ("pixel", "fine")
-  sgd = {"name": "sgd", "b1": 0.9, "multipliers": {"deconv": 0.1}}
+  sgd = {"name": "sgd", "b1": 0.9, "clip_norm": 1.0}
+  sgd["multipliers"] = {"deconv": 0.1}
   config.phases = {
     "pixel": phase(1_000_000, weight, optimizer(1e-3, **sgd), margin=margin),
     "fine": phase(500_000, weight, optimizer(5e-4, **sgd), margin=margin),

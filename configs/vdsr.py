@@ -10,7 +10,9 @@ dB for x2 / x3 / x4 (bicubic 33.66 / 30.39 / 28.42). It trains on 291 images:
 
 Cost of the paper's recipe: 4 hours on a Titan Z; not yet rerun here.
 
-Decisions: theta, the bound of the adjustable clipping, is not given: 0.01. "80
+Decisions: theta, the bound of the adjustable clipping, is not given. It is 1e-4
+here; at 0.01, which is often seen, the loss below kills every ReLU within 50
+updates. "80
 epochs (9960 iterations with batch size 64)" counts an epoch: about 26,000
 patches of 41x41 with three scales and eight orientations make as many. Crops
 are 48 pixels, the least above 41 that 2, 3 and 4 divide; the loss is half the
@@ -34,7 +36,7 @@ def _paper() -> ml_collections.ConfigDict:
   config.task.scales = (2, 3, 4)
   config.task.channels = 1
   config.task.degradation.options.quantize = False
-  config.data.train = "folder:data/291"
+  config.data.train = "folder:data/t91+folder:data/bsds500_train"
   config.data.crop = 48
   config.data.batch_size = 64
   config.generator.name = "vdsr"
@@ -51,7 +53,7 @@ def _paper() -> ml_collections.ConfigDict:
       decay_every=20 * _EPOCH,
       decay_rate=0.1,
       weight_decay=1e-4,
-      clip_scaled=0.01,
+      clip_scaled=1e-4,
     ),
   )
   return config

@@ -243,6 +243,12 @@ def crop_size(config: Config) -> tuple[int, int]:
   return config.data.crop, config.data.crop_width or config.data.crop
 
 
+def test_sets(config: Config) -> list[str]:
+  """Folders of `config.evaluate.sets`: a tuple, or words joined by commas."""
+  sets = config.evaluate.sets
+  return [x for x in sets.split(",") if x] if isinstance(sets, str) else [*sets]
+
+
 def to_dict(config: Config) -> dict[str, Any]:
   """The configuration as plain values that JSON can hold and give back."""
   return json.loads(config.to_json_best_effort())

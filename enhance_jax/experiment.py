@@ -265,7 +265,7 @@ def evaluate(config: Config, workdir: pathlib.Path) -> int:
   ]
   comparison.write_page(workdir / "comparison.png", shown)
   print(comparison.table())
-  for folder in config.evaluate.sets:
+  for folder in config_lib.test_sets(config):
     name, comparison = validation.compare_on(config, folder, upscalers)
     scoring.write_json(
       workdir / f"evaluation.{name}.json", comparison.as_dict()
@@ -282,7 +282,7 @@ def _upscalers(
   """The baselines, then every finished phase, averaged and as trained."""
   found = validation.baselines(config.task.scale)
   if config.fit == "none":
-    workdir.mkdir(parents=True, exist_ok=True)
+    claim(workdir, record(config, {}, mesh.Mesh().describe()))
     return [*found, engine.Interpolation("lanczos", config.task.scale)]
   order = tuple(config.phase_order) or (config.fit,)
   for name in validation.finished_phases(workdir, order):

@@ -8,7 +8,7 @@ from typing import Any
 from enhance_jax import errors
 
 GENERATORS = {
-  "interpolation": "enhance_jax.models.classical:Generator",
+  "interpolation": "enhance_jax.models.interpolation:Generator",
   "sparse_coding": "enhance_jax.models.sparse_coding:Generator",
   "srcnn": "enhance_jax.models.srcnn:Generator",
   "vdsr": "enhance_jax.models.vdsr:Generator",

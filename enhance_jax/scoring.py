@@ -366,4 +366,6 @@ def _finite(x: Any) -> Any:
   """JSON knows no infinity and no NaN: "inf" and "nan", which float() reads."""
   if isinstance(x, dict):
     return {key: _finite(value) for key, value in x.items()}
+  if isinstance(x, list):
+    return [_finite(value) for value in x]
   return str(x) if isinstance(x, float) and not np.isfinite(x) else x

@@ -189,7 +189,14 @@ def _write(
 ) -> Outcome:
   protocol = points[0]["protocol"]
   parents = zoo.blend(*ends, 0).card["blend"]["parents"]
-  kept = ("method", "alpha", "sets")
+  by_alpha = {
+    method: {
+      f"{point['alpha']:g}": point["sets"]
+      for point in points
+      if point["method"] == method
+    }
+    for method in (NETWORK, IMAGE)
+  }
   report = {
     "formula": "(1 - alpha) first + alpha second",
     "methods": {
@@ -200,7 +207,7 @@ def _write(
     "first": {"file": paths[0], **parents[0]},
     "second": {"file": paths[1], **parents[1]},
     "protocol": protocol,
-    "points": [{key: point[key] for key in kept} for point in points],
+    "scores": by_alpha,
   }
   files = [folder / name for name in ("sweep.json", "sweep.csv", "sweep.png")]
   scoring.write_json(files[0], report)

@@ -1,6 +1,7 @@
 """A run's held-out pictures and test sets: scores, and pages of details."""
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -40,19 +41,20 @@ def baselines(scale: int) -> list[engine.Engine]:
 
 def lr_maker(
   config: Config,
-) -> tuple[Callable[[np.ndarray], np.ndarray], str]:
+) -> tuple[Callable[[np.ndarray], np.ndarray] | None, str]:
   """uint8 HR -> uint8 LR as the task has it; the protocol's own where it is.
 
   A random degradation draws the same numbers for every picture and time.
 
   Returns:
-    The function, and how it makes LR in words; "" for the protocol's own.
+    The function, and how it makes LR in words; (None, "") for the protocol's
+    own way, `scoring.degrade`.
   """
   task, given = config.task, config.evaluate.degradation
   given = given if given.name else task.degradation
   options = given.options.to_dict()
   if given.name == "resize" and options == {"kernel": "bicubic"}:
-    return lambda hr: scoring.degrade(hr, task.scale), ""
+    return None, ""
   degrade = registry.build(
     registry.DEGRADATIONS,
     given.name,
@@ -196,6 +198,8 @@ class HeldOut:
     self.names = _names([source.name(i) for i in range(count)])
     self.hr = [images.modcrop(source[i], self._scale) for i in range(count)]
     make, self._made = lr_maker(config)
+    if make is None:
+      make = functools.partial(scoring.degrade, scale=self._scale)
     self.lr = list(map(make, self.hr))
 
   def score(

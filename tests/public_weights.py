@@ -121,13 +121,6 @@ def _kind(name: str, shape: tuple[int, ...]) -> str:
   return "slope" if leaf == "weight" and len(shape) == 1 else leaf
 
 
-def close(found, expected, tolerance: float = 1e-4) -> None:
-  """The largest error is within a fraction of the largest value."""
-  found, expected = np.asarray(found), np.asarray(expected)
-  assert found.shape == expected.shape
-  assert np.abs(found - expected).max() <= tolerance * np.abs(expected).max()
-
-
 def summary(array) -> tuple[float, float, float, float]:
   """Sum, mean absolute value, first and last of [N, H, W, C] or less."""
   array = np.asarray(array)

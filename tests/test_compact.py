@@ -9,21 +9,16 @@ import pytest
 
 from enhance_jax import errors
 from enhance_jax.models import compact, quantize
+from tests import networks, reach
 from tests import public_weights as public
-from tests import reach
 from tests import reference_weights as reference
 
+LR = (1, 8, 8, 3)
 
-def start(module, shape=(1, 8, 8, 3)):
+
+def start(module):
   init = functools.partial(module.init, train=False)
-  return jax.jit(init)(jax.random.key(0), jnp.zeros(shape))
-
-
-def count(module):
-  init = functools.partial(module.init, train=False)
-  lr = jax.ShapeDtypeStruct((1, 8, 8, module.channels), jnp.float32)
-  variables = jax.eval_shape(init, jax.random.key(0), lr)
-  return sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
+  return jax.jit(init)(jax.random.key(0), jnp.zeros(LR))
 
 
 def upscale(module, variables, lr):
@@ -65,9 +60,12 @@ def trained():
   ("convs", "expected"), [(16, 621_424), (32, 1_213_296)]
 )
 def test_parameter_count(convs, expected):
-  assert count(compact.Generator(convs=convs)) == expected
+  assert networks.count(compact.Generator(convs=convs), LR) == expected
   # The ranges of the inputs are no parameters.
-  assert count(compact.Generator(convs=convs, quantize="int8")) == expected
+  assert (
+    networks.count(compact.Generator(convs=convs, quantize="int8"), LR)
+    == expected
+  )
 
 
 def test_golden():
@@ -99,7 +97,7 @@ def test_equals_pytorch(scale):
   variables = compact.from_public(
     {f"params.{k}": a for k, a in tensors.items()}
   )
-  public.close(upscale(compact.Generator(**options), variables, lr), expected)
+  networks.close(upscale(compact.Generator(**options), variables, lr), expected)
 
 
 def test_foreign_arrays_are_named():
@@ -154,7 +152,7 @@ def test_bfloat16_stays_near_float32_and_keeps_float32_outside():
 def test_wrong_options_are_named():
   for options in ({"activation": "prelo"}, {"quantize": "int4"}):
     with pytest.raises(errors.EnhanceError, match="is unknown"):
-      count(compact.Generator(**options))
+      networks.count(compact.Generator(**options), LR)
 
 
 def integers(variables, lr, scale):
@@ -247,7 +245,7 @@ def test_one_convolution_by_hand():
   kernel[0, 0, 0] = 0.1, 0.0
   variables = {
     "params": {"kernel": kernel, "bias": np.float32([0.2, 0.0])},
-    "batch_stats": {"low": np.float32(-1), "high": np.float32(1.55)},
+    "batch_stats": {"low": np.float32([-1]), "high": np.float32([1.55])},
   }
   x = np.float32([0.123, 2.0]).reshape(1, 1, 2, 1)
   found = quantize.Conv(2).apply(variables, x, train=False)
@@ -270,7 +268,7 @@ def test_gradient_passes_the_rounding_and_stops_outside_the_range():
   kernel[1, 1] = 0.7
   variables = {
     "params": {"kernel": kernel, "bias": np.zeros(1, np.float32)},
-    "batch_stats": {"low": np.float32(-1), "high": np.float32(1)},
+    "batch_stats": {"low": np.float32([-1]), "high": np.float32([1])},
   }
   x = np.float32([-2.0, -0.5, 0.3, 1.5]).reshape(1, 1, 4, 1)
 

@@ -9,18 +9,11 @@ import pytest
 
 from enhance_jax import errors
 from enhance_jax.models import edsr
+from tests import networks, reach
 from tests import public_weights as public
-from tests import reach
 from tests import reference_weights as reference
 
 LARGE = edsr.VARIANTS["edsr_large"]["generator"]
-
-
-def count(module):
-  init = functools.partial(module.init, train=False)
-  lr = jax.ShapeDtypeStruct((1, 8, 8, module.channels), jnp.float32)
-  variables = jax.eval_shape(init, jax.random.key(0), lr)
-  return sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
 
 
 def upscale(module, variables, lr):
@@ -47,7 +40,7 @@ def tiny(factors=(2, 2), **options):
   ],
 )
 def test_parameter_count(options, expected):
-  assert count(edsr.Generator(**options)) == expected
+  assert networks.count(edsr.Generator(**options), (1, 8, 8, 3)) == expected
 
 
 def test_golden():
@@ -80,7 +73,7 @@ def test_equals_pytorch(factors, residual_scale):
   with torch.no_grad():
     expected = theirs(torch_modern.nchw(lr)).numpy().transpose(0, 2, 3, 1)
   found = upscale(edsr.Generator(**options), edsr.from_public(tensors), lr)
-  public.close(found, expected)
+  networks.close(found, expected)
 
 
 def authors(name):
@@ -153,7 +146,7 @@ def test_mean_and_range_at_the_door():
   np.testing.assert_allclose(found, expected, rtol=1e-6)
   plain = jax.tree.map(lambda a: a if a.ndim > 1 else 0 * a, variables)
   one, _ = tiny(img_range=1.0)
-  public.close(upscale(one, plain, lr), upscale(module, plain, lr), 1e-5)
+  networks.close(upscale(one, plain, lr), upscale(module, plain, lr))
 
 
 def test_gray_uses_the_mean_of_the_colours():

@@ -282,6 +282,14 @@ def test_pixel_shuffle_order():
     layers.pixel_shuffle(jnp.zeros((1, 1, 1, 5)), 2)
 
 
+@pytest.mark.parametrize("factor", [1, 2, 3])
+def test_repeat_pixels_by_index(factor):
+  x = np.random.default_rng(0).random((2, 3, 2, 4), np.float32)
+  expected = x.repeat(factor, axis=1).repeat(factor, axis=2)
+  found = layers.repeat_pixels(jnp.asarray(x), factor)
+  np.testing.assert_array_equal(found, expected)
+
+
 def test_layers_compose_under_rematerialisation():
   class Net(nn.Module):
     @nn.compact

@@ -9,8 +9,8 @@ import pytest
 
 from enhance_jax import errors
 from enhance_jax.models import msrresnet
+from tests import networks, reach
 from tests import public_weights as public
-from tests import reach
 from tests import reference_weights as reference
 
 
@@ -29,9 +29,7 @@ def tiny(factors=(2, 2), **options):
 def test_parameter_count():
   """Counted from BasicSR's network."""
   module = msrresnet.Generator()
-  init = functools.partial(module.init, train=False)
-  lr = jax.ShapeDtypeStruct((1, 8, 8, 3), jnp.float32)
-  variables = jax.eval_shape(init, jax.random.key(0), lr)
+  variables = networks.shapes(module, (1, 8, 8, 3))
   leaves = jax.tree.leaves(variables)
   assert sum(leaf.size for leaf in leaves) == 1_517_571
   # The arrays of the public state dict.
@@ -64,7 +62,7 @@ def test_equals_pytorch(factors):
   with torch.no_grad():
     expected = theirs(torch_modern.nchw(lr)).numpy().transpose(0, 2, 3, 1)
   module = msrresnet.Generator(**options)
-  public.close(upscale(module, msrresnet.from_public(tensors), lr), expected)
+  networks.close(upscale(module, msrresnet.from_public(tensors), lr), expected)
 
 
 @pytest.mark.parametrize("factors", [(2,), (3,), (2, 2)])

@@ -9,16 +9,9 @@ import pytest
 
 from enhance_jax import errors
 from enhance_jax.models import rrdb
+from tests import networks, reach
 from tests import public_weights as public
-from tests import reach
 from tests import reference_weights as reference
-
-
-def count(module, *shape):
-  init = functools.partial(module.init, train=False)
-  lr = jax.ShapeDtypeStruct(shape, jnp.float32)
-  variables = jax.eval_shape(init, jax.random.key(0), lr)
-  return sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
 
 
 @functools.lru_cache
@@ -45,7 +38,7 @@ def upscale(module, variables, lr, train=False):
   ],
 )
 def test_generator_parameter_count(options, expected):
-  assert count(rrdb.Generator(**options), 1, 8, 8, 3) == expected
+  assert networks.count(rrdb.Generator(**options), (1, 8, 8, 3)) == expected
 
 
 @pytest.mark.parametrize(
@@ -54,7 +47,7 @@ def test_generator_parameter_count(options, expected):
 )
 def test_discriminator_parameter_count(size, halvings, expected):
   module = rrdb.Discriminator(halvings=halvings)
-  assert count(module, 1, size, size, 3) == expected
+  assert networks.count(module, (1, size, size, 3)) == expected
 
 
 # Sum, mean absolute value, first and last in float64, by PyTorch.
@@ -100,7 +93,7 @@ def test_generator_equals_pytorch(fold):
   with torch.no_grad():
     expected = theirs(torch_modern.nchw(lr)).numpy().transpose(0, 2, 3, 1)
   found = upscale(ours, rrdb.from_public(tensors), lr, train=True)
-  public.close(found, expected)
+  networks.close(found, expected)
 
 
 def test_generator_gradient_equals_pytorch():
@@ -119,7 +112,7 @@ def test_generator_gradient_equals_pytorch():
   found = jax.jit(
     jax.grad(lambda v: jnp.mean(jnp.square(ours.apply(v, lr, train=True))))
   )(rrdb.from_public(tensors))
-  jax.tree.map(public.close, found, expected)
+  jax.tree.map(networks.close, found, expected)
 
 
 @pytest.mark.parametrize(("halvings", "train"), [(3, False), (3, True)])
@@ -138,7 +131,7 @@ def test_discriminator_equals_pytorch(halvings, train):
     expected = theirs(torch_modern.nchw(x))
   run = functools.partial(module.apply, train=train, mutable=["batch_stats"])
   (found, _), changed = jax.jit(run)(variables, x)
-  public.close(found, expected.numpy())
+  networks.close(found, expected.numpy())
   moved = not np.array_equal(
     changed["batch_stats"]["norm_1"]["mean"],
     variables["batch_stats"]["norm_1"]["mean"],
@@ -315,14 +308,16 @@ def test_bfloat16_stays_near_float32_and_keeps_float32_outside():
 @pytest.mark.parametrize("name", rrdb.VARIANTS)
 def test_variants_build(name):
   variant = rrdb.VARIANTS[name]
-  count(rrdb.Generator(**variant["generator"]), 1, 8, 8, 3)
+  networks.count(rrdb.Generator(**variant["generator"]), (1, 8, 8, 3))
   halvings = variant["discriminator"].get("halvings", 5)
   size = 4 * 2**halvings
-  count(rrdb.Discriminator(**variant["discriminator"]), 1, size, size, 3)
+  networks.count(
+    rrdb.Discriminator(**variant["discriminator"]), (1, size, size, 3)
+  )
 
 
 def test_wrong_options_are_named():
   with pytest.raises(errors.EnhanceError, match="scale 3"):
     _ = rrdb.Generator(scale=3).radius
   with pytest.raises(errors.EnhanceError, match="5 halvings want 32"):
-    count(rrdb.Discriminator(), 1, 31, 64, 3)
+    networks.count(rrdb.Discriminator(), (1, 31, 64, 3))

@@ -74,15 +74,12 @@ def swept(tmp_path_factory):
 
 def test_every_alpha_and_both_ways_are_scored(swept):
   _, paths, outcome, report, said = swept
-  points = report["points"]
-  assert [(point["method"], point["alpha"]) for point in points] == [
-    ("network", 0.0),
-    ("network", 0.5),
-    ("image", 0.5),
-    ("network", 1.0),
-  ]
-  assert list(points[0]["sets"]["one"]["mean"]) == ["psnr", "ssim", "lr_psnr"]
-  assert set(points[0]["sets"]["one"]["images"]) == {"a.png", "b.png"}
+  alphas = {method: list(by) for method, by in report["scores"].items()}
+  assert alphas == {"network": ["0", "0.5", "1"], "image": ["0.5"]}
+  first = report["scores"]["network"]["0"]
+  assert list(first["one"]["mean"]) == ["psnr", "ssim", "lr_psnr"]
+  assert set(first["one"]["images"]) == {"a.png", "b.png"}
+  assert set(first["two"]["failed"]) == {"broken.png"}
   assert report["protocol"]["crop"] == 2 and report["protocol"]["color"] == "y"
   for name, path in zip(("first", "second"), paths, strict=True):
     assert report[name]["file"] == str(path)
@@ -99,13 +96,13 @@ def test_the_scores_are_those_of_the_networks_themselves(swept):
   top, paths, _, report, _ = swept
   ends = [zoo.load_generator(path) for path in paths]
   bundles = [ends[0], zoo.blend(*ends, 0.5), ends[1]]
-  points = [p for p in report["points"] if p["method"] == "network"]
+  points = report["scores"]["network"].values()
   for point, bundle in zip(points, bundles, strict=True):
     scores = scoring.score_sets(
       engine.Upscaler(bundle), [top / "one"], scale=2, protocol=Y
     )
     for key in ("psnr", "ssim"):
-      got = point["sets"]["one"]["mean"][key]
+      got = point["one"]["mean"][key]
       expected = scores["sets"]["one"]["mean"][key]
       assert got == pytest.approx(expected, abs=1e-3)
 
@@ -118,8 +115,7 @@ def test_the_other_way_mixes_the_pictures_before_rounding(swept):
   x = images.to_float(lr)
   mixed = 0.5 * a.upscale(x) + 0.5 * b.upscale(x)
   values = scoring.measure(images.to_uint8(mixed), hr, Y)
-  (point,) = (p for p in report["points"] if p["method"] == "image")
-  got = point["sets"]["one"]["images"]["a.png"]
+  got = report["scores"]["image"]["0.5"]["one"]["images"]["a.png"]
   assert got["psnr"] == pytest.approx(values["psnr"], abs=1e-3)
   for alpha, end in ((0, a), (1, b)):
     mixture = sweep.Mixture(a, b, alpha)
@@ -131,14 +127,9 @@ def test_the_table_has_the_means_of_every_point_and_set(swept):
   top, _, _, report, _ = swept
   with (top / "new" / "out" / "sweep.csv").open(newline="") as file:
     rows = list(csv.DictReader(file))
-  assert len(rows) == 2 * len(report["points"])
+  assert len(rows) == 2 * (3 + 1)
   for row in rows:
-    (point,) = (
-      p
-      for p in report["points"]
-      if (p["method"], p["alpha"]) == (row["method"], float(row["alpha"]))
-    )
-    entry = point["sets"][row["set"]]
+    entry = report["scores"][row["method"]][row["alpha"]][row["set"]]
     assert int(row["pictures"]) == len(entry["images"])
     for key, value in entry["mean"].items():
       assert float(row[key]) == pytest.approx(value, rel=1e-7)
@@ -167,6 +158,20 @@ def test_curve_and_strip_are_drawn(swept):
   first, second = (left[top : top + len(large)] for top in tops)
   np.testing.assert_array_equal(first, second)
   assert not np.array_equal(first, large)
+
+
+def test_a_set_without_any_readable_picture_leaves_its_panel_empty(
+  swept, tmp_path
+):
+  top, paths, *_ = swept
+  (tmp_path / "bad").mkdir()
+  (tmp_path / "bad" / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+  outcome = sweep.sweep(
+    *paths, [tmp_path / "bad", top / "one"], tmp_path / "out", steps=1
+  )
+  assert len(outcome.failures) == 1 and len(outcome.files) == 4
+  report = json.loads((tmp_path / "out" / "sweep.json").read_text())
+  assert report["scores"]["network"]["1"]["bad"]["mean"]["psnr"] == "nan"
 
 
 def test_the_detail_is_where_the_ends_differ():

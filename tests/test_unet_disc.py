@@ -9,6 +9,7 @@ import pytest
 
 from enhance_jax import errors
 from enhance_jax.models import spectral, unet_disc
+from tests import networks
 from tests import public_weights as public
 from tests import reference_weights as reference
 
@@ -25,12 +26,6 @@ def without_norm(tensors):
   return result
 
 
-def shapes(module, *shape):
-  init = functools.partial(module.init, train=False)
-  x = jax.ShapeDtypeStruct(shape, jnp.float32)
-  return jax.eval_shape(init, jax.random.key(0), x)
-
-
 def judge(module, variables, x, train=False):
   run = functools.partial(module.apply, train=train, mutable=["batch_stats"])
   (logits, features), changed = jax.jit(run)(variables, x)
@@ -39,8 +34,8 @@ def judge(module, variables, x, train=False):
 
 def test_parameter_count():
   """Counted from the authors' PyTorch network."""
-  found = shapes(unet_disc.Discriminator(), 1, 8, 8, 3)["params"]
-  assert sum(leaf.size for leaf in jax.tree.leaves(found)) == 4_376_897
+  found = networks.count(unet_disc.Discriminator(), (1, 8, 8, 3))
+  assert found == 4_376_897
 
 
 def test_golden():
@@ -71,9 +66,9 @@ def test_equals_pytorch_over_training_calls():
     with torch.no_grad():
       expected = theirs(torch_modern.nchw(x)).numpy()
     logits, _, variables = judge(module, variables, x, train)
-    public.close(logits, expected)
+    networks.close(logits, expected)
   after = unet_disc.from_public(torch_modern.state(theirs))
-  jax.tree.map(public.close, dict(variables), after)
+  jax.tree.map(networks.close, dict(variables), after)
 
 
 def test_gradient_equals_pytorch():
@@ -98,7 +93,7 @@ def test_gradient_equals_pytorch():
     return jnp.sum(jnp.sin(y))
 
   found = jax.jit(jax.grad(loss))(state["params"])
-  public.close(found["kernel"], expected)
+  networks.close(found["kernel"], expected)
 
 
 def public_layer(tensors):
@@ -162,9 +157,8 @@ def test_double_by_hand():
 def test_types_and_features():
   module = unet_disc.Discriminator(width=4, dtype=jnp.bfloat16)
   x = jnp.asarray(reference.wave(2, 3, 16, 24), jnp.float32)
-  assert {leaf.dtype for leaf in jax.tree.leaves(shapes(module, *x.shape))} == {
-    jnp.dtype(jnp.float32)
-  }
+  leaves = jax.tree.leaves(networks.shapes(module, x.shape))
+  assert {leaf.dtype for leaf in leaves} == {jnp.dtype(jnp.float32)}
   (logits, features), state = jax.eval_shape(
     lambda: module.init_with_output(jax.random.key(0), x, train=True)
   )
@@ -180,6 +174,6 @@ def test_types_and_features():
 
 def test_wrong_sizes_and_arrays_are_named():
   with pytest.raises(errors.EnhanceError, match="multiples of 8"):
-    shapes(unet_disc.Discriminator(width=4), 1, 16, 20, 3)
+    networks.shapes(unet_disc.Discriminator(width=4), (1, 16, 20, 3))
   with pytest.raises(errors.EnhanceError, match="conv1.weight_v"):
     unet_disc.from_public(public.state(public.unet(2)))

@@ -135,7 +135,7 @@ def export_int8(
   layers = {}
   for name in layer_names(len(_convolutions(params)) - 2):
     known = stats.get(name, {})
-    if name != "conv_in" and not (known and known["high"] > known["low"]):
+    if name != "conv_in" and not (known and known["high"][0] > known["low"][0]):
       raise EnhanceError(
         f"the range of {name}'s input is not known, so it has no integers; "
         'wanted a generator that was trained with quantize="int8"'

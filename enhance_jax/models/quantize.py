@@ -32,8 +32,8 @@ class Conv(nn.Module):
     is the channel's largest weight over 127;
   - the input: integers in -128..127, with one step and one integer that means
     zero for the whole tensor, from its lowest and highest value: moving
-    averages of the batches' (collection `batch_stats`: low, high), or 0 and 1
-    where the input is the picture;
+    averages of the batches' (collection `batch_stats`: low [1], high [1]), or
+    0 and 1 where the input is the picture;
   - the bias: an integer multiple of the two steps' product;
   - their sum of products: exact, as 32-bit integers are. It is computed in
     float32 (or wider), which is exact to 2^24.
@@ -74,6 +74,8 @@ class Conv(nn.Module):
     kernel_step = weight_step(kernel)
     weights = _rounded(kernel / kernel_step.reshape(1, 1, 1, -1))
     steps = (step * kernel_step).astype(dtype)
+    # Whole numbers of 255 at most: bfloat16 and TF32, in which accelerators
+    # may multiply float32, hold them exactly.
     total = convolve(whole, weights.astype(dtype), 1, 1)
     total += _rounded(bias.astype(dtype) / steps).reshape(1, 1, 1, -1)
     return total * steps.reshape(1, 1, 1, -1)
@@ -82,8 +84,8 @@ class Conv(nn.Module):
     """The input's lowest and highest value; training moves them."""
     if self.picture:
       return jnp.zeros((), x.dtype), jnp.ones((), x.dtype)
-    low = self.variable("batch_stats", "low", jnp.zeros, ())
-    high = self.variable("batch_stats", "high", jnp.zeros, ())
+    low = self.variable("batch_stats", "low", jnp.zeros, (1,))
+    high = self.variable("batch_stats", "high", jnp.zeros, (1,))
     if train and not self.is_initializing():
       fixed = _fixed(x).astype(low.value.dtype)
       # The first batch sets the range, the others move it.
@@ -91,7 +93,7 @@ class Conv(nn.Module):
       # Zero is always within: it is what the border is padded with.
       low.value += rate * (jnp.minimum(fixed.min(), 0.0) - low.value)
       high.value += rate * (jnp.maximum(fixed.max(), 0.0) - high.value)
-    return low.value.astype(x.dtype), high.value.astype(x.dtype)
+    return low.value[0].astype(x.dtype), high.value[0].astype(x.dtype)
 
 
 def input_step(low: Array, high: Array) -> tuple[Array, Array]:
@@ -124,15 +126,15 @@ def export(
 
   Args:
     params: kernel and bias.
-    stats: low and high; without them the input is the picture.
+    stats: low [1] and high [1]; without them the input is the picture.
 
   Returns:
     kernel int8 [3, 3, I, O], bias int32 [O], input_step float32 [],
     input_zero int32 [], step float32 [O].
   """
   kernel = jnp.asarray(params["kernel"])
-  low, high = stats.get("low", 0.0), stats.get("high", 1.0)
-  step, zero = input_step(jnp.asarray(low), jnp.asarray(high))
+  low, high = stats.get("low", [0.0]), stats.get("high", [1.0])
+  step, zero = input_step(jnp.asarray(low)[0], jnp.asarray(high)[0])
   kernel_step = weight_step(kernel)
   whole = jnp.round(kernel / kernel_step.reshape(1, 1, 1, -1))
   steps = step * kernel_step

@@ -134,7 +134,7 @@ def _style(theme: Theme) -> dict[Any, Any]:
 
 
 def _scale(axes: Axes, axis: Axis, theme: Theme) -> None:
-  """Steps below, epochs above, a line where a phase ends.
+  """Steps below, epochs above.
 
   A panel begins with the first phase that it has something to show of.
   """
@@ -155,14 +155,19 @@ def _scale(axes: Axes, axis: Axis, theme: Theme) -> None:
     top.xaxis.set_major_locator(MaxNLocator(4))
     top.xaxis.set_major_formatter(FuncFormatter(_count))
     top.set_xlabel("epoch")
-  shown = [phase for phase in axis.phases if left <= phase[1] < axis.steps]
-  if len(axis.phases) < 2:
-    return
+  if len(axis.phases) > 1:
+    _name_phases(axes, axis, left, theme)
+
+
+def _name_phases(axes: Axes, axis: Axis, left: float, theme: Theme) -> None:
+  """A line where a phase begins, and its name above the curves."""
   scale = axes.yaxis.get_transform()
   bottom, top = scale.transform(np.asarray(axes.get_ylim()))
   raised = scale.inverted().transform(top + _HEADROOM * (top - bottom))
   axes.set_ylim(top=float(raised))
-  for name, start, end in shown:
+  for name, start, end in axis.phases:
+    if not left <= start < axis.steps:
+      continue
     if start > left:
       axes.axvline(start, color=theme.soft, linewidth=1, zorder=1)
     if min(end, axis.steps) - start > _ROOM * (axis.steps - left):
