@@ -13,8 +13,7 @@ import numpy as np
 
 from benchmarks import train_step as benchmark
 from configs import srgan
-from enhance_jax import cache, zoo
-from enhance_jax import config_check
+from enhance_jax import cache, config_check, zoo
 from enhance_jax.data import degrade, pipeline
 from enhance_jax.models import srresnet, vgg
 from enhance_jax.train import build, mesh

@@ -16,7 +16,7 @@ of Real-ESRGAN (arXiv:2107.10833), whose training on unknown degradations is
 
 Every figure of these recipes is our decision: L1, Adam(0.9, 0.99) at 2e-4
 halved every 100,000 of 400,000 updates, 16 crops of 48 LR pixels from DIV2K
-and Flickr2K. Cost: about a day on one GPU; not yet rerun here.
+and Flickr2K. Not yet rerun here.
 
 distilled: the target is the output of a large network (RRDBNet of
 `esrgan.py:psnr`) and, with a tenth of its weight, the picture itself. Its

@@ -15,20 +15,19 @@ Flickr2K: Set5 32.73 dB / 0.9011, Set14 28.99 / 0.7917, BSD100 27.85 / 0.7455.
 The finished GAN has no such table; on the picture "baboon" 20.35 dB and a
 perceptual index of 1.98.
 
-Cost: 1.4 million updates of a network of 16.7 million parameters, two weeks on
-one GPU; not yet rerun here. It trains on DIV2K, Flickr2K and OST; any folder
-of photographs does (`--config.data.train=folder:DIR`). VGG19's ImageNet
-weights are needed (`--config.vgg.weights=FILE`).
+Cost: 1.4 million updates of a network of 16.7 million parameters; not yet
+rerun here. It trains on DIV2K, Flickr2K and OST; any folder of photographs
+does (`--config.data.train=folder:DIR`). VGG19's ImageNet weights are needed
+(`--config.vgg.weights=FILE`).
 
 Losses: L1; then VGG19's conv5_4 before its activation (mean absolute
 difference) + 5e-3 relativistic average GAN + 1e-2 L1.
 
 Where paper and released code differ, the paper holds: Adam's beta2 0.999 (code
 0.99); the first phase's rate halved every 200,000 updates (code: cosine
-restarts); the generator's relativistic loss has a gradient through the real
-pictures' logits too, and is not halved; all of the paper's weights start at a
-tenth of He's, while here, as in the code, only those in the dense blocks do.
-Crops are 128 pixels in both phases, as in the main text; its supplement trains
+restarts); the generator's relativistic loss is not halved. In one thing the
+code holds: the paper starts all weights at a tenth of He's, here only those in
+the dense blocks. Crops are 128 pixels in both phases, as in the main text; its supplement trains
 the network of the table on 192, and so does `psnr`. The first phase's million
 updates and the second's 400,000 are the code's.
 """

@@ -10,8 +10,8 @@ Published: no PSNR, since nobody knows the true picture behind a real one; the
 paper reports no-reference metrics. Scores here are on bicubic LR, which is not
 what these networks are for: look at the strips.
 
-Cost: 1.4 million updates of 48 pictures, weeks on one GPU; the authors used
-four. Not yet rerun here. It trains on DIV2K, Flickr2K and OST; any folder of
+Cost: 1.4 million updates of 48 pictures; the authors used four GPUs. Not yet
+rerun here. It trains on DIV2K, Flickr2K and OST; any folder of
 photographs does (`--config.data.train=folder:DIR`). VGG19's ImageNet weights
 are needed (`--config.vgg.weights=FILE`).
 

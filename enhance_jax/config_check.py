@@ -115,9 +115,7 @@ def _data(config: Config) -> None:
         f"config.data.{key} is {tuple(data[key])}; wanted {length} numbers, "
         "or none"
       )
-  _one_of(
-    "config.data.pipeline", data.pipeline, ("auto", "grain", "resident")
-  )
+  _one_of("config.data.pipeline", data.pipeline, ("auto", "grain", "resident"))
   if config.task.channels not in (1, 3):
     raise errors.EnhanceError(
       f"config.task.channels is {config.task.channels}; it may be 1 (luma) or "

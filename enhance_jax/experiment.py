@@ -276,9 +276,7 @@ def evaluate(config: Config, workdir: pathlib.Path) -> int:
   return 0
 
 
-def _upscalers(
-  config: Config, workdir: pathlib.Path
-) -> list[engine.Engine]:
+def _upscalers(config: Config, workdir: pathlib.Path) -> list[engine.Engine]:
   """The baselines, then every finished phase, averaged and as trained."""
   found = validation.baselines(config.task.scale)
   if config.fit == "none":

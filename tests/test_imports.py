@@ -126,7 +126,7 @@ def test_help_does_not_wait_for_heavy_packages(command):
     "import sys, runpy\n"
     f"sys.argv = ['enhance_jax.{command}', '--help']\n"
     "try:\n"
-    f"  runpy.run_module('enhance_jax.{command}', run_name='__main__', alter_sys=True)\n"
+    f"  runpy.run_module('enhance_jax.{command}', None, '__main__', True)\n"
     "except SystemExit as stop:\n"
     "  assert not stop.code, stop.code\n"
     "heavy = {'jax', 'flax', 'tensorflow', 'grain', 'orbax', 'matplotlib'}\n"

@@ -36,7 +36,9 @@ def test_radius_is_the_reach_of_an_input_pixel(kernel, scale):
     return sr[0, start : start + scale, start : start + scale]
 
   slopes = jax.jacobian(block)(jnp.zeros((1, n, n, 1)))
-  rows, columns = np.nonzero(np.abs(slopes[..., 0]).sum((0, 1, 2, 3)))
+  # Above what rounding leaves of a kernel's zeros.
+  seen = np.abs(slopes[..., 0]).max((0, 1, 2, 3)) > 1e-9
+  rows, columns = np.nonzero(seen)
   reach = module.radius
   assert (rows.min(), rows.max()) == (6 - reach, 6 + reach)
   assert (columns.min(), columns.max()) == (6 - reach, 6 + reach)

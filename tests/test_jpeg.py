@@ -75,31 +75,39 @@ def test_equals_the_direct_form(quality, shape):
 @pytest.mark.parametrize("quality", [10, 30, 50, 75, 95])
 def test_tables_are_those_of_files(quality):
   written = _written(_photograph(), quality).quantization
-  factor = float(jpeg.factor(jnp.asarray(float(quality))))
+  # libjpeg rounds the factor down to hundredths, then the table.
+  percent = 5000 // quality if quality < 50 else 200 - 2 * quality
+  factor = jpeg.factor(jnp.asarray(float(quality)))
+  assert percent <= 100 * factor + 1e-4 < percent + 1
   for number, table in enumerate((jpeg.LUMA, jpeg.CHROMA)):
-    expected = np.clip(np.floor(table * factor + 0.5), 1, 255)
-    np.testing.assert_allclose(written[number], expected.ravel(), atol=1)
-    assert np.mean(written[number] == expected.ravel()) > 0.95
+    expected = np.clip((table * percent + 50) // 100, 1, 255)
+    np.testing.assert_array_equal(written[number], expected.ravel())
 
 
-@pytest.mark.parametrize("quality", [10, 30, 60, 75, 90])
-def test_comes_near_to_files(quality):
+# At these qualities libjpeg's tables need no rounding.
+@pytest.mark.parametrize("quality", [10, 25, 50])
+def test_gray_equals_files(quality):
+  gray = _photograph()[..., 1]
+  file = np.asarray(_written(gray, quality), np.float64)
+  found = _compress(np.repeat(gray[..., None], 3, -1), quality)[..., 1]
+  error = np.abs(found - file)
+  # Rounding to 8 bits alone makes 0.25. The mean is larger by the coefficients
+  # that lie halfway between two steps, which libjpeg rounds away from zero.
+  assert np.median(error) < 0.3
+  assert error.mean() < 0.5
+
+
+@pytest.mark.parametrize(
+  ("quality", "share"), [(10, 0.3), (25, 0.3), (50, 0.3), (75, 0.6), (90, 0.6)]
+)
+def test_colour_comes_near_to_files(quality, share):
   picture = _photograph()
   file = np.asarray(_written(picture, quality), np.float64)
   found = _compress(picture, quality)
   loss = np.abs(file - picture).mean()
-  # libjpeg smooths its enlarged chroma and rounds its tables.
-  assert np.abs(found - file).mean() < 0.35 * loss
+  # libjpeg smooths the chroma that it enlarges, and rounds its tables.
+  assert np.abs(found - file).mean() < share * loss
   assert np.abs(found - picture).mean() == pytest.approx(loss, rel=0.1)
-
-
-@pytest.mark.parametrize("quality", [10, 50, 90])
-def test_gray_comes_nearer(quality):
-  # Without chroma only tables, rounding and the colour constants remain.
-  gray = _photograph()[..., 1]
-  file = np.asarray(_written(gray, quality), np.float64)
-  found = _compress(np.repeat(gray[..., None], 3, -1), quality)[..., 1]
-  assert np.abs(found - file).mean() < 0.5
 
 
 def test_quality_is_of_each_picture():

@@ -148,7 +148,7 @@ def test_any_size():
     lr = jnp.asarray(_random(2, h, w, 1))
     sr = _run(module, variables, lr, train=True)
     assert sr.shape == (2, 2 * h, 2 * w, 1)
-    np.testing.assert_array_equal(sr, module.apply(variables, lr, train=False))
+    np.testing.assert_array_equal(sr, _run(module, variables, lr))
 
 
 def test_parameters():

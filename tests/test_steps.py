@@ -54,9 +54,7 @@ def _recipe(weights=None, accumulate=1, degrade=_degrade, **settings):
 
 @functools.cache
 def _start():
-  state = state_lib.init(
-    GENERATOR, DISCRIMINATOR, seed=0, hr_shape=(16, 16, 3)
-  )
+  state = state_lib.init(GENERATOR, DISCRIMINATOR, seed=0, hr_shape=(16, 16, 3))
   return state_lib.enter(state, _recipe().phase)
 
 

@@ -1,4 +1,4 @@
-"""The U-Net discriminator and spectral normalisation, against PyTorch."""
+"""The U-Net discriminator: count, reference output, PyTorch, doubling."""
 
 import functools
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from enhance_jax import errors
-from enhance_jax.models import spectral, unet_disc
+from enhance_jax.models import unet_disc
 from tests import networks
 from tests import public_weights as public
 from tests import reference_weights as reference
@@ -69,57 +69,6 @@ def test_equals_pytorch_over_training_calls():
     networks.close(logits, expected)
   after = unet_disc.from_public(torch_modern.state(theirs))
   jax.tree.map(networks.close, dict(variables), after)
-
-
-def test_gradient_equals_pytorch():
-  """The norm is differentiated, its singular vectors are not."""
-  torch = pytest.importorskip("torch", reason="compares with PyTorch")
-  from torch import nn
-
-  from tests import torch_modern
-
-  torch.manual_seed(2)
-  theirs = nn.utils.spectral_norm(nn.Conv2d(3, 5, 4, 2, 1, bias=False))
-  state = public_layer(torch_modern.state(theirs))
-  x = np.random.default_rng(0).random((2, 8, 6, 3), np.float32)
-  torch.sin(theirs(torch_modern.nchw(x))).sum().backward()
-  expected = theirs.weight_orig.grad.numpy().transpose(2, 3, 1, 0)
-  module = spectral.Conv(5, size=4, stride=2)
-
-  def loss(params):
-    y, _ = module.apply(
-      {**state, "params": params}, x, train=True, mutable=["batch_stats"]
-    )
-    return jnp.sum(jnp.sin(y))
-
-  found = jax.jit(jax.grad(loss))(state["params"])
-  networks.close(found["kernel"], expected)
-
-
-def public_layer(tensors):
-  """One convolution's variables from PyTorch's."""
-  weight = tensors["weight_orig"]
-  v = tensors["weight_v"].reshape(weight.shape[1:]).transpose(1, 2, 0)
-  return {
-    "params": {"kernel": weight.transpose(2, 3, 1, 0)},
-    "batch_stats": {"u": tensors["weight_u"], "v": v.reshape(-1)},
-  }
-
-
-def test_training_calls_find_the_largest_singular_value():
-  module = spectral.Conv(6)
-  x = jnp.zeros((1, 4, 4, 2))
-  variables = module.init(jax.random.key(3), x, train=False)
-  kernel = variables["params"]["kernel"].reshape(18, 6)
-  top = np.linalg.svd(kernel, compute_uv=False)[0]
-  run = functools.partial(module.apply, train=True, mutable=["batch_stats"])
-  run = jax.jit(run)
-  for _ in range(60):
-    variables = {**variables, **run(variables, x)[1]}
-  stats = variables["batch_stats"]
-  found = stats["v"] @ kernel @ stats["u"]
-  assert found == pytest.approx(top, rel=1e-4)
-  assert np.linalg.norm(stats["u"]) == pytest.approx(1, rel=1e-5)
 
 
 def test_scaling_the_kernel_changes_nothing():

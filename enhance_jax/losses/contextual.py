@@ -2,7 +2,7 @@
 
 Every position of sr is compared with every one of hr: N x M numbers a picture,
 about 17 million for 64 x 64 positions. So larger maps are sub-sampled, and the
-matrix is made a block of rows at a time and again in the backward pass.
+matrix is made a block of rows at a time, where the backward pass needs it, too.
 """
 
 from collections.abc import Callable
@@ -95,19 +95,27 @@ def cobi_paper(
   if _is_cosine(distance):
     ours, theirs = directions(ours, theirs)
 
-  def least(rows: Array, at: Array, real: Array) -> Array:
+  def nearest(_: None, block: tuple[Array, Array]) -> tuple[None, Array]:
+    rows, at = block
     if distance == "cosine":
       far = 1 - _products(rows, theirs)
     else:
       far = _squares(rows, theirs) / rows.shape[-1]
     apart = jnp.sqrt(_squares(at, places[None]))
-    return jnp.sum(jnp.min(far + spatial * apart, axis=2) * real, axis=1)
+    return None, jnp.argmin(far + spatial * apart, axis=2)
 
-  blocks, real = _blocks((ours, _repeat(places, ours)), theirs.shape[1])
-  body = jax.checkpoint(lambda total, xs: (total + least(*xs), None))
-  start = jnp.zeros(ours.shape[0], jnp.float32)
-  total, _ = jax.lax.scan(body, start, (*blocks, real))
-  return total / ours.shape[1]
+  # The search needs no gradient, only the pairs it finds do.
+  search = jax.lax.stop_gradient((ours, _repeat(places, ours)))
+  n, count, channels = ours.shape
+  _, index = jax.lax.scan(nearest, None, _blocks(search, count)[0])
+  index = jnp.moveaxis(index, 0, 1).reshape(n, -1)[:, :count]
+  pairs = jnp.take_along_axis(theirs, index[..., None], axis=1)
+  if distance == "cosine":
+    far = 1 - jnp.sum(ours * pairs, axis=-1)
+  else:
+    far = jnp.sum(jnp.square(ours - pairs), axis=-1) / channels
+  apart = jnp.linalg.norm(places[None] - places[index], axis=-1)
+  return jnp.mean(far + spatial * apart, axis=1)
 
 
 def cobi_code(
@@ -254,8 +262,20 @@ def _squares(a: Array, b: Array) -> Array:
 
 def _attention(distance: Array, bandwidth: float, epsilon: float) -> Array:
   """CX_ij of distances [N, P, Q]; exp(1 / bandwidth) would cancel in it."""
-  least = jnp.min(distance, axis=2, keepdims=True)
+  least = _pick(distance, jnp.argmin(distance, axis=2), 2)[:, :, None]
   return jax.nn.softmax(-distance / (least + epsilon) / bandwidth, axis=2)
+
+
+def _pick(x: Array, index: Array, axis: int) -> Array:
+  """The entries at an index along an axis.
+
+  For the gradient of a maximum. JAX's own shares it among all entries that
+  equal the maximum; where XLA computes these a second time, rounded in another
+  way, none may, and the share is 0 / 0.
+  """
+  places = jax.lax.broadcasted_iota(index.dtype, x.shape, axis)
+  chosen = places == jnp.expand_dims(index, axis)
+  return jnp.sum(jnp.where(chosen, x, 0.0), axis=axis)
 
 
 def _repeat(places: Array, like: Array) -> Array:
@@ -301,7 +321,7 @@ def _best_of_rows(
   def body(best: Array, xs: tuple[Array, ...]) -> tuple[Array, None]:
     *rows, real = xs
     each = similarity(*rows) * real[..., None]
-    return jnp.maximum(best, jnp.max(each, axis=1)), None
+    return jnp.maximum(best, _pick(each, jnp.argmax(each, axis=1), 1)), None
 
   start = jnp.zeros((n, count), jnp.float32)
   return jax.lax.scan(body, start, (*blocks, real))[0]

@@ -13,7 +13,7 @@ import numpy as np
 from flax import linen as nn
 
 from enhance_jax import errors
-from enhance_jax.models import borders, enlarged
+from enhance_jax.models import borders, enlarged, public
 
 Array = jax.Array
 
@@ -67,8 +67,7 @@ class Generator(nn.Module):
     del train
     if self.start not in STARTS:
       raise errors.EnhanceError(
-        f'start "{self.start}" is unknown; '
-        f"{errors.nearest(self.start, STARTS)}"
+        f'start "{self.start}" is unknown; {errors.nearest(self.start, STARTS)}'
       )
     x = enlarged.enlarge(lr, self.scale)
     plan = (
@@ -92,17 +91,35 @@ class Generator(nn.Module):
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
-def from_public(tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
-  """Our variables from the authors' models in PyTorch's layout.
+def public_options(tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
+  """What to build `Generator` with for the authors' arrays; not the scale.
 
   Args:
     tensors: `conv1.weight` (O, I, k, k), `conv1.bias` (O), ... `conv3.bias`.
+
+  Raises:
+    EnhanceError: arrays are missing.
   """
-  params = {
-    name: {
-      "kernel": tensors[f"conv{i}.weight"].transpose(2, 3, 1, 0),
-      "bias": tensors[f"conv{i}.bias"],
-    }
-    for i, name in enumerate(LAYERS, start=1)
-  }
-  return {"params": params}
+  state = _state(tensors)
+  width, channels = state.shape("conv1.weight")[:2]
+  middle = state.shape("conv2.weight")[-1]
+  return {"channels": channels, "middle": middle, "width": width}
+
+
+def from_public(tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
+  """The variables of a `Generator` built with `public_options`.
+
+  Args:
+    tensors: as for `public_options`.
+
+  Raises:
+    EnhanceError: arrays are missing or left over.
+  """
+  state = _state(tensors)
+  return state.finish(
+    {name: state.conv(name.replace("_", "")) for name in LAYERS}
+  )
+
+
+def _state(tensors: Mapping[str, np.ndarray]) -> public.StateDict:
+  return public.StateDict(tensors, "SRCNN (conv1 to conv3)")

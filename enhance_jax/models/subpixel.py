@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from enhance_jax.models import borders
+from enhance_jax.models import borders, public
 from enhance_jax.models.layers import PReLU, pixel_shuffle
 
 Array = jax.Array
@@ -134,7 +134,7 @@ class Fsrcnn(nn.Module):
         size,
         border=self.padding,
         dtype=self.dtype,
-        # He et al. 2015 for a PReLU of this slope.
+        # He et al. 2015 for a PReLU of this slope, their backward form.
         kernel_init=nn.initializers.variance_scaling(
           2.0 / (1.0 + _SLOPE**2), "fan_out", "normal"
         ),
@@ -209,26 +209,54 @@ def _phases(kernel: Array, scale: int, padding: int) -> Array:
   return taps.reshape(count, count, features, out * scale**2)
 
 
-def from_public(tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
-  """FSRCNN's variables from the authors' models in PyTorch's layout.
+def public_options(tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
+  """What to build `Fsrcnn` with for the authors' arrays; not the scale.
 
   Args:
     tensors: `conv1.weight` (O, I, k, k), `conv1.bias` (O), `prelu1` (1 or O),
-      ..., `deconv.weight` (I, O, 9, 9), `deconv.bias` (O); the number of mapping
-      layers is read off the names.
+      ..., `deconv.weight` (I, O, 9, 9), `deconv.bias` (O).
+
+  Raises:
+    EnhanceError: arrays are missing.
   """
-  mappings = sum(name.startswith("prelu") for name in tensors) - 3
-  names = ["in", "shrink", *(f"map_{i}" for i in range(mappings)), "expand"]
+  state = _state(tensors)
+  width = state.shape("conv1.weight")[0]
+  return {
+    "channels": state.shape("deconv.weight")[1],
+    "width": width,
+    "narrow": state.shape("conv2.weight")[0],
+    "mappings": len(_names(state)) - 3,
+    "prelu": "channel" if state.shape("prelu1") == (width,) else "scalar",
+  }
+
+
+def from_public(tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
+  """The variables of an `Fsrcnn` built with `public_options`.
+
+  Args:
+    tensors: as for `public_options`.
+
+  Raises:
+    EnhanceError: arrays are missing or left over.
+  """
+  state = _state(tensors)
   params: dict[str, Any] = {
     "deconv": {
-      "kernel": tensors["deconv.weight"].transpose(2, 3, 0, 1),
-      "bias": tensors["deconv.bias"],
+      "kernel": state.take("deconv.weight").transpose(2, 3, 0, 1),
+      "bias": state.take("deconv.bias"),
     }
   }
-  for i, name in enumerate(names, start=1):
-    params[f"conv_{name}"] = {
-      "kernel": tensors[f"conv{i}.weight"].transpose(2, 3, 1, 0),
-      "bias": tensors[f"conv{i}.bias"],
-    }
-    params[f"prelu_{name}"] = {"slope": tensors[f"prelu{i}"]}
-  return {"params": params}
+  for i, name in enumerate(_names(state), start=1):
+    params[f"conv_{name}"] = state.conv(f"conv{i}")
+    params[f"prelu_{name}"] = {"slope": state.take(f"prelu{i}")}
+  return state.finish(params)
+
+
+def _state(tensors: Mapping[str, np.ndarray]) -> public.StateDict:
+  return public.StateDict(tensors, "FSRCNN (convN, preluN and deconv)")
+
+
+def _names(state: public.StateDict) -> list[str]:
+  """Our names of the layers before the last, in the authors' order."""
+  mappings = sum(name.startswith("prelu") for name in state) - 3
+  return ["in", "shrink", *(f"map_{i}" for i in range(mappings)), "expand"]

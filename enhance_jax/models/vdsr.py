@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from enhance_jax.models import enlarged
+from enhance_jax.models import enlarged, public
 from enhance_jax.models.layers import Conv
 
 Array = jax.Array
@@ -59,18 +59,41 @@ class Generator(nn.Module):
     return entry + x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
-def from_public(tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
-  """Our variables from the authors' model in PyTorch's layout.
+def public_options(tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
+  """What to build `Generator` with for the authors' arrays; not the scale.
 
   Args:
-    tensors: `conv01.weight` (O, I, 3, 3), `conv01.bias` (O), ... `conv20.bias`;
-      the depth is read off the names.
+    tensors: `conv01.weight` (O, I, 3, 3), `conv01.bias` (O), ... `conv20.bias`.
+
+  Raises:
+    EnhanceError: arrays are missing.
   """
-  params = {
-    f"conv_{i:02d}": {
-      "kernel": tensors[f"conv{i + 1:02d}.weight"].transpose(2, 3, 1, 0),
-      "bias": tensors[f"conv{i + 1:02d}.bias"],
+  state = _state(tensors)
+  width, channels = state.shape("conv01.weight")[:2]
+  return {"channels": channels, "depth": _depth(state), "width": width}
+
+
+def from_public(tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
+  """The variables of a `Generator` built with `public_options`.
+
+  Args:
+    tensors: as for `public_options`.
+
+  Raises:
+    EnhanceError: arrays are missing or left over.
+  """
+  state = _state(tensors)
+  return state.finish(
+    {
+      f"conv_{i:02d}": state.conv(f"conv{i + 1:02d}")
+      for i in range(_depth(state))
     }
-    for i in range(len(tensors) // 2)
-  }
-  return {"params": params}
+  )
+
+
+def _state(tensors: Mapping[str, np.ndarray]) -> public.StateDict:
+  return public.StateDict(tensors, "VDSR (conv01 to conv20)")
+
+
+def _depth(state: public.StateDict) -> int:
+  return sum(name.endswith(".weight") for name in state)

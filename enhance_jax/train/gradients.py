@@ -237,9 +237,7 @@ def accumulated(
   )
 
 
-def prepare(
-  recipe: Recipe, state: state_lib.State, pixels: jax.Array
-) -> Batch:
+def prepare(recipe: Recipe, state: state_lib.State, pixels: jax.Array) -> Batch:
   """From uint8 HR crops to a batch; all that is random comes from the step."""
   hr = pixels.astype(jnp.float32) / 255.0
   keys = [
