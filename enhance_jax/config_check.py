@@ -1,6 +1,6 @@
 """Refuses contradictory settings before anything is loaded or written."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from enhance_jax import config as config_lib
@@ -131,7 +131,7 @@ def _phase(config: Config, name: str, settings: Config) -> None:
       raise errors.EnhanceError(
         f'{key}.objective has a term "{term}"; {errors.nearest(term, TERMS)}'
       )
-    if isinstance(weight, Mapping) and set(weight) != set(_RAMP):
+    if isinstance(weight, config_lib.ConfigDict) and set(weight) != set(_RAMP):
       raise errors.EnhanceError(
         f"{key}.objective.{term} has the keys {', '.join(weight)}; a ramp has "
         f"{', '.join(_RAMP)}"

@@ -71,7 +71,7 @@ def _rows(workdir: pathlib.Path) -> list[dict]:
 def test_single_bad_updates_are_skipped_and_counted(tmp_path, caplog):
   outcome, exported = _run(_config(), tmp_path, bad_steps=(2, 5))
   assert outcome == loop.Outcome(10, None)
-  assert exported == ["generator.pixel", "generator"]
+  assert exported == ["generator.pixel", "generator.pixel.raw", "generator"]
   skipped = [row["skipped"] for row in _rows(tmp_path) if "skipped" in row]
   assert skipped == [0, 0, 1, 1, 1, 2, 2, 2, 2, 2]
   assert "step 3 is skipped: loss/l1 is not finite" in caplog.text
@@ -241,7 +241,7 @@ def test_missing_vgg_weights_stop_the_recipe(tmp_path, monkeypatch):
 
 def test_the_folder_of_another_configuration_is_refused(tmp_path):
   config, workdir = _config(), tmp_path / "run"
-  experiment.claim(workdir, config, lead=True)
+  experiment.claim(workdir, experiment.record(config, {}, "1 x cpu"))
   config.seed = 9
   experiment.check(workdir, config)  # nothing was trained there yet
   (workdir / "checkpoints" / "4").mkdir(parents=True)
@@ -255,7 +255,7 @@ def test_the_folder_of_another_configuration_is_refused(tmp_path):
 def test_a_folder_that_cannot_be_made(tmp_path):
   (tmp_path / "file").touch()
   with pytest.raises(errors.EnhanceError, match="cannot be made"):
-    experiment.claim(tmp_path / "file" / "run", _config(), lead=True)
+    experiment.claim(tmp_path / "file" / "run", {})
 
 
 def test_train_and_evaluate_leave_what_they_promise(tmp_path, capsys):

@@ -80,7 +80,9 @@ def test_golden_fsrcnn():
 def test_golden_espcn():
   """Sum, mean absolute value, first and last in float64, by PyTorch."""
   rows = []
-  for i, (out, inputs, size) in enumerate([(64, 1, 5), (32, 64, 3), (9, 32, 3)]):
+  for i, (out, inputs, size) in enumerate(
+    [(64, 1, 5), (32, 64, 3), (9, 32, 3)]
+  ):
     rows += public.conv(f"conv_{i + 1}", out, inputs, size)
   variables: dict = {"params": {f"conv_{i}": {} for i in (1, 2, 3)}}
   for name, array in public.state(rows).items():

@@ -5,11 +5,14 @@ where h <= H and w <= W are traced numbers, the same for the whole batch. What
 lies outside is zero after `resize` and meaningless otherwise.
 """
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 
 Array = jax.Array
-Size = tuple[Array | int, Array | int]
+# Height and width, traced or not.
+Size = Sequence[Array | int]
 
 # PyTorch's interpolation modes, none of them antialiased but the first.
 MODES = ("area", "bilinear", "bicubic")
@@ -23,7 +26,7 @@ def resize(
   new: Size,
   mode: Array | int,
   *,
-  canvas: tuple[int, int],
+  canvas: Sequence[int],
   step: Array | float | None = None,
 ) -> Array:
   """Resizes as PyTorch's `interpolate` does without aligned corners.

@@ -225,12 +225,10 @@ def blur(x: Array, kernels: Array, size: canvas.Size) -> Array:
   Returns:
     x's shape; meaningless outside of the pictures.
   """
-  from scipy import fft
-
   wide = canvas.reflect(x, size, REACH)
   # Through the frequencies: a grouped convolution of this size takes XLA 30
   # times as long on a CPU. Rounded up, since primes are slow to transform.
-  shape = tuple(fft.next_fast_len(n, real=True) for n in wide.shape[1:3])
+  shape = [n + -n % 32 for n in wide.shape[1:3]]
   spectrum = jnp.fft.rfft2(wide, shape, axes=(1, 2))
   response = jnp.fft.rfft2(kernels, shape)
   y = jnp.fft.irfft2(spectrum * response[..., None], shape, axes=(1, 2))

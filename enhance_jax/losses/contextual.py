@@ -95,7 +95,7 @@ def cobi_paper(
   if _is_cosine(distance):
     ours, theirs = directions(ours, theirs)
 
-  def nearest(_: None, block: tuple[Array, Array]) -> tuple[None, Array]:
+  def nearest(_: None, block: tuple[Array, ...]) -> tuple[None, Array]:
     rows, at = block
     if distance == "cosine":
       far = 1 - _products(rows, theirs)

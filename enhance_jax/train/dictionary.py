@@ -67,7 +67,7 @@ def fit(
     callback=report,
     # As many sweeps as were asked for.
     tol=0.0,
-    max_no_improvement=None,
+    max_no_improvement=settings.sweeps * batches,
   )
   with warnings.catch_warnings():
     # A duality gap of 1e-8 is missed now and then, and does not matter here.
