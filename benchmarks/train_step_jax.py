@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks import train_step as benchmark
 from configs import srgan
 from enhance_jax import cache, config_check, zoo
-from enhance_jax.data import degrade, pipeline
+from enhance_jax.data import pipeline
 from enhance_jax.models import srresnet, vgg
 from enhance_jax.train import build, mesh
 
@@ -67,8 +67,10 @@ def _parts(settings: dict[str, Any]) -> build.Parts:
     ),
     phases=build.phases(config),
     loader=loader,
-    degrade=degrade.Resize(scale=config.task.scale),
-    constants=devices.replicate({"vgg": _vgg(), **loader.constants()}),
+    degrade=build.degradation(config),
+    teacher=None,
+    held_out=np.zeros((0, 1, 1, 3), np.uint8),
+    constants=devices.replicate({"vgg19": _vgg(), **loader.constants()}),
   )
 
 

@@ -27,9 +27,9 @@ Where paper and released code differ, the paper holds: Adam's beta2 0.999 (code
 0.99); the first phase's rate halved every 200,000 updates (code: cosine
 restarts); the generator's relativistic loss is not halved. In one thing the
 code holds: the paper starts all weights at a tenth of He's, here only those in
-the dense blocks. Crops are 128 pixels in both phases, as in the main text; its supplement trains
-the network of the table on 192, and so does `psnr`. The first phase's million
-updates and the second's 400,000 are the code's.
+the dense blocks. Crops are 128 pixels in both phases, as in the main text; its
+supplement trains the network of the table on 192, and so does `psnr`. The
+first phase's million updates and the second's 400,000 are the code's.
 """
 
 import ml_collections

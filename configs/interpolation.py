@@ -38,9 +38,7 @@ def _baseline() -> ml_collections.ConfigDict:
 
 def _smoke() -> ml_collections.ConfigDict:
   config = _baseline()
-  config.name = "interpolation-smoke"
-  config.train.update({"evaluate_pictures": 1, "sample_pictures": 1})
-  return config
+  return config_lib.smoke(config, crop=config.data.crop)
 
 
 _VARIANTS = {"": _baseline, "smoke": _smoke}

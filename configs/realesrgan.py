@@ -86,6 +86,11 @@ def _smoke() -> ml_collections.ConfigDict:
     "features": 1.0,
     "adversarial": 0.1,
   }
+  # The second-order degradation compiles anew for each size of picture.
+  config.evaluate.degradation.name = "resize"
+  config.evaluate.degradation.options = ml_collections.ConfigDict(
+    {"kernel": "bicubic"}
+  )
   return config_lib.smoke(config, crop=64)
 
 

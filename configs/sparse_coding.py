@@ -69,14 +69,11 @@ def _paper(scale: int = 2) -> ml_collections.ConfigDict:
 
 def _smoke() -> ml_collections.ConfigDict:
   config = _paper()
-  config.name = "sparse-coding-smoke"
-  config.data.train = "samples"
   config.generator.options.update(
     {"atoms": 16, "iterations": 10, "back_projections": 2}
   )
   config.dictionary.update({"patches": 500, "sweeps": 1})
-  config.train.update({"evaluate_pictures": 1, "sample_pictures": 1})
-  return config
+  return config_lib.smoke(config, crop=config.data.crop)
 
 
 _VARIANTS = {

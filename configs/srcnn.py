@@ -88,15 +88,8 @@ def _adam() -> ml_collections.ConfigDict:
 
 def _smoke() -> ml_collections.ConfigDict:
   config = _paper()
-  config.name = "srcnn-smoke"
-  config.data.train = "samples"
-  config.data.crop = 15
-  config.data.batch_size = 4
   config.generator.options = {"width": 4}
-  config.train.update({"log_every": 2, "evaluate_every": 4, "save_every": 4})
-  config.train.update({"evaluate_pictures": 1, "sample_pictures": 1})
-  config.phases.pixel.steps = 4
-  return config
+  return config_lib.smoke(config, crop=15)
 
 
 _VARIANTS = {"": _paper, "955": _955, "adam": _adam, "smoke": _smoke}

@@ -114,16 +114,9 @@ def _adam(scale: int = 3) -> ml_collections.ConfigDict:
 
 def _smoke() -> ml_collections.ConfigDict:
   config = _fsrcnn()
-  config.name = "fsrcnn-smoke"
-  config.data.train = "samples"
-  config.data.batch_size = 4
   config.data.rescale = (1.0, 0.5)
   config.generator.options = {"width": 4, "narrow": 2, "mappings": 1}
-  config.train.update({"log_every": 2, "evaluate_every": 4, "save_every": 4})
-  config.train.update({"evaluate_pictures": 1, "sample_pictures": 1})
-  for name in config.phase_order:
-    config.phases[name].steps = 4
-  return config
+  return config_lib.smoke(config, crop=config.data.crop)
 
 
 _VARIANTS = {

@@ -81,15 +81,8 @@ def _adam() -> ml_collections.ConfigDict:
 
 def _smoke() -> ml_collections.ConfigDict:
   config = _paper()
-  config.name = "vdsr-smoke"
-  config.data.train = "samples"
-  config.data.crop = 24
-  config.data.batch_size = 4
   config.generator.options = {"depth": 3, "width": 4}
-  config.train.update({"log_every": 2, "evaluate_every": 4, "save_every": 4})
-  config.train.update({"evaluate_pictures": 1, "sample_pictures": 1})
-  config.phases.pixel.steps = 4
-  return config
+  return config_lib.smoke(config, crop=24)
 
 
 _VARIANTS = {"": _paper, "adam": _adam, "smoke": _smoke}

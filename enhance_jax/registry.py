@@ -18,6 +18,7 @@ GENERATORS = {
   "swish_resnet": "enhance_jax.models.swish_resnet:Generator",
   "dcgan": "enhance_jax.models.dcgan:Generator",
   "srresnet": "enhance_jax.models.srresnet:Generator",
+  "msrresnet": "enhance_jax.models.msrresnet:Generator",
   "edsr": "enhance_jax.models.edsr:Generator",
   "rrdb": "enhance_jax.models.rrdb:Generator",
   "compact": "enhance_jax.models.compact:Generator",

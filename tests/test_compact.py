@@ -16,11 +16,6 @@ from tests import reference_weights as reference
 LR = (1, 8, 8, 3)
 
 
-def start(module):
-  init = functools.partial(module.init, train=False)
-  return jax.jit(init)(jax.random.key(0), jnp.zeros(LR))
-
-
 def upscale(module, variables, lr):
   return jax.jit(functools.partial(module.apply, train=False))(variables, lr)
 
@@ -38,7 +33,8 @@ def quantized():
   module = compact.Generator(**options, quantize="int8")
   variables = compact.from_public(tensors)
   variables = jax.tree.map(lambda a: a.astype(np.float32), variables)
-  stats = start(module)["batch_stats"]
+  shapes = networks.shapes(module, LR)["batch_stats"]
+  stats = jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), shapes)
   return module, {**variables, "batch_stats": stats}
 
 
@@ -112,12 +108,8 @@ def test_foreign_arrays_are_named():
 def test_radius_is_the_reach_of_an_input_pixel(quantize):
   assert compact.Generator().radius == 18
   assert compact.Generator(convs=32).radius == 34
-  tensors = public.state(public.compact(2, 6))
   module = compact.Generator(width=6, convs=2, quantize=quantize)
-  variables = start(module) | compact.from_public(tensors)
-  if quantize:
-    variables = trained()[1]
-  reach.check(module, variables)
+  reach.check(module, trained()[1])
 
 
 @pytest.mark.parametrize(
@@ -133,7 +125,7 @@ def test_activations_are_prelus_with_a_fixed_slope(activation, slope):
   lr = picture()
   expected = upscale(compact.Generator(**options), {"params": params}, lr)
   module = compact.Generator(**options, activation=activation)
-  assert not any("prelu" in name for name in start(module)["params"])
+  assert not any("prelu" in x for x in networks.shapes(module, LR)["params"])
   found = upscale(module, {"params": params}, lr)
   np.testing.assert_allclose(found, expected, atol=1e-6)
 
@@ -214,12 +206,11 @@ def test_exported_integers_fill_their_range():
 
 
 def test_export_needs_known_ranges():
-  module, variables = quantized()
+  _, variables = quantized()
   with pytest.raises(errors.EnhanceError, match="conv_00's input"):
     compact.export_int8(variables)
-  floats = compact.Generator(width=6, convs=2)
   with pytest.raises(errors.EnhanceError, match="trained with quantize"):
-    compact.export_int8(start(floats))
+    compact.export_int8({"params": variables["params"]})
 
 
 def test_integers_are_simulated_in_float32_at_least():

@@ -151,9 +151,9 @@ def test_mean_and_range_at_the_door():
 
 def test_gray_uses_the_mean_of_the_colours():
   module = edsr.Generator(channels=1, width=4, blocks=1, scale=2)
-  init = jax.jit(functools.partial(module.init, train=False))
-  variables = init(jax.random.key(0), jnp.zeros((1, 4, 4, 1)))
-  zeros = jax.tree.map(jnp.zeros_like, variables)
+  zeros = jax.tree.map(
+    lambda leaf: jnp.zeros(leaf.shape), networks.shapes(module, (1, 4, 4, 1))
+  )
   found = upscale(module, zeros, jnp.zeros((1, 3, 4, 1)))
   assert found.shape == (1, 6, 8, 1)
   np.testing.assert_allclose(found, (0.4488 + 0.4371 + 0.4040) / 3, rtol=1e-6)

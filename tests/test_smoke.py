@@ -27,10 +27,15 @@ SMOKE = [
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "variant"), SMOKE, ids=":".join)
+@pytest.mark.parametrize(
+  ("name", "variant"), SMOKE, ids=[":".join(row) for row in SMOKE]
+)
 def test_it_trains_is_scored_and_enlarges(name, variant, tmp_path, capsys):
   config = variants(name)[variant]()
   workdir = tmp_path / "run"
+  if config.teacher:
+    assert experiment.train(variants(name)["smoke"](), tmp_path / "big") == 0
+    config.teacher = str(tmp_path / "big" / engine.WEIGHTS)
   assert experiment.train(config, workdir) == 0
   assert experiment.evaluate(config, workdir) == 0
   models = json.loads((workdir / "evaluation.json").read_text())["models"]

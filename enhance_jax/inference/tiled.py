@@ -86,6 +86,8 @@ class Tiled(Engine):
   Attributes:
     radius: LR pixels around a tile that its result depends on.
     tile: LR pixels a side, halved for good when memory runs out.
+    multiple: windows begin at multiples of this many LR pixels, and have such
+      sides: what a network needs that folds its input into squares.
   """
 
   def __init__(
@@ -96,6 +98,7 @@ class Tiled(Engine):
     card: dict[str, Any],
     tile: int | None,
     sha256: str = "",
+    multiple: int = 1,
   ):
     """Checks the tile; subclasses say the rest."""
     if tile is not None and tile < 1:
@@ -103,8 +106,9 @@ class Tiled(Engine):
         f"tile {tile} is out of range; wanted LR pixels, 1 or more"
       )
     super().__init__(name, scale, card, sha256)
-    self.radius = radius
+    self.radius = -(-radius // multiple) * multiple
     self.tile = tile or DEFAULT_TILE
+    self.multiple = multiple
 
   @abc.abstractmethod
   def enlarge(self, window: np.ndarray) -> np.ndarray:
@@ -157,9 +161,14 @@ class Tiled(Engine):
         f"got an image of shape {list(pixels.shape)}; wanted [H, W, 3] or "
         "[H, W, 1] with at least one pixel"
       )
+    height, width = pixels.shape[:2]
+    beyond = [(0, -side % self.multiple) for side in (height, width)]
+    if beyond != [(0, 0), (0, 0)]:
+      pixels = np.pad(pixels, [*beyond, (0, 0)], mode="reflect")
     while True:
       try:
-        return self._pass(pixels, enlarge, on_tile)
+        result = self._pass(pixels, enlarge, on_tile)
+        return result[: height * self.scale, : width * self.scale]
       except OutOfMemoryError as error:
         if self.tile <= SMALLEST_TILE:
           raise errors.EnhanceError(
@@ -183,7 +192,8 @@ class Tiled(Engine):
     on_tile: OnTile | None,
   ) -> np.ndarray:
     height, width, channels = pixels.shape
-    plan = tiling.tiles(height, width, tile=self.tile, radius=self.radius)
+    side = -(-self.tile // self.multiple) * self.multiple
+    plan = tiling.tiles(height, width, tile=side, radius=self.radius)
     shape = (height * self.scale, width * self.scale, channels)
     result = np.empty(shape, pixels.dtype)
     for i, tile in enumerate(plan):

@@ -46,6 +46,7 @@ class Upscaler(tiled.Tiled):
       bundle.card,
       tile,
       bundle.sha256,
+      getattr(bundle.module, "multiple", 1),
     )
 
   def enlarge(self, window: np.ndarray) -> np.ndarray:

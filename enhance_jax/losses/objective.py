@@ -1,6 +1,7 @@
 """A phase's objective: every term named, weighed and summed in one place."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -157,15 +158,17 @@ class Objective:
       if weight and registry.PERCEPTUAL_LOSSES.get(name):
         term = perceptual.TERMS[name]
         taps.setdefault(term.network, set()).update(term.taps)
-    return {
-      network: tuple(
-        self.networks[network](
-          constants[network], _three(x), tuple(sorted(names)), dtype=self.dtype
-        )
-        for x in (example.sr, jax.lax.stop_gradient(example.hr))
+    found = {}
+    for network, names in taps.items():
+      look = functools.partial(
+        self.networks[network],
+        constants[network],
+        taps=tuple(sorted(names)),
+        dtype=self.dtype,
       )
-      for network, names in taps.items()
-    }
+      hr = jax.lax.stop_gradient(example.hr)
+      found[network] = (look(_three(example.sr)), look(_three(hr)))
+    return found
 
   def _term(
     self,

@@ -171,8 +171,7 @@ def flatten(variables: Variables) -> dict[str, np.ndarray]:
   }
   flat = traverse_util.flatten_dict(chosen, sep="/")
   return {
-    name: np.ascontiguousarray(np.asarray(flat[name], np.float32))
-    for name in sorted(flat)
+    name: np.asarray(flat[name], np.float32, order="C") for name in sorted(flat)
   }
 
 
