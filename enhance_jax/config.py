@@ -110,7 +110,29 @@ def defaults() -> ConfigDict:
       "degradation": {"name": "resize", "options": {"kernel": "bicubic"}},
     }
   )
-  config.data = ConfigDict(
+  config.data = _data()
+  # `start`: weights to begin with, taken where name and shape agree.
+  config.generator = ConfigDict(
+    {"name": "srresnet", "options": {}, "start": ""}
+  )
+  config.discriminator = ConfigDict({"name": "", "options": {}})
+  # Weights of the network whose output the term `teacher` aims at.
+  config.teacher = ""
+  # ImageNet networks of the perceptual terms.
+  for key in NETWORKS.values():
+    config[key] = ConfigDict({"weights": "", "sha256": ""})
+  # How the generator comes about: "gradient" (phases), "dictionary" (sparse
+  # coding) or "none" (nothing to train).
+  config.fit = "gradient"
+  config.train = _train()
+  config.evaluate = _evaluate()
+  config.phase_order = ()
+  config.phases = ConfigDict()
+  return config
+
+
+def _data() -> ConfigDict:
+  return ConfigDict(
     {
       # `samples`, `folder:DIR`, `folder:DIR:train`, `folder:DIR:held_out`,
       # `tfds:NAME` or `tfds:NAME:SPLIT`; several joined by "+".
@@ -137,20 +159,10 @@ def defaults() -> ConfigDict:
       "workers": 0,
     }
   )
-  # `start`: weights to begin with, taken where name and shape agree.
-  config.generator = ConfigDict(
-    {"name": "srresnet", "options": {}, "start": ""}
-  )
-  config.discriminator = ConfigDict({"name": "", "options": {}})
-  # Weights of the network whose output the term `teacher` aims at.
-  config.teacher = ""
-  # ImageNet networks of the perceptual terms.
-  for key in NETWORKS.values():
-    config[key] = ConfigDict({"weights": "", "sha256": ""})
-  # How the generator comes about: "gradient" (phases), "dictionary" (sparse
-  # coding) or "none" (nothing to train).
-  config.fit = "gradient"
-  config.train = ConfigDict(
+
+
+def _train() -> ConfigDict:
+  return ConfigDict(
     {
       "compute_dtype": "float32",
       "ema_decay": 0.999,
@@ -168,7 +180,10 @@ def defaults() -> ConfigDict:
       "sample_pictures": 4,
     }
   )
-  config.evaluate = ConfigDict(
+
+
+def _evaluate() -> ConfigDict:
+  return ConfigDict(
     {
       "color": "y",
       "ssim": "wang",
@@ -181,9 +196,6 @@ def defaults() -> ConfigDict:
       "weights": "",
     }
   )
-  config.phase_order = ()
-  config.phases = ConfigDict()
-  return config
 
 
 def smoke(config: Config, *, crop: int) -> ConfigDict:

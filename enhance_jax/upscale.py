@@ -317,18 +317,7 @@ def _parser() -> argparse.ArgumentParser:
     metavar="N",
     help="input pixels a tile; less needs less memory, the result is the same",
   )
-  parser.add_argument(
-    "--ensemble",
-    action="store_true",
-    help="mean of the eight mirrored and turned pictures' results: a little "
-    "more exact, eight times slower",
-  )
-  parser.add_argument(
-    "--consistent",
-    action="store_true",
-    help="correct each result until, made small, it is its input again; only "
-    "for inputs that were themselves made small, not noisy photographs",
-  )
+  _add_refinements(parser)
   parser.add_argument(
     "--ext",
     default="png",
@@ -344,6 +333,21 @@ def _parser() -> argparse.ArgumentParser:
     "--overwrite", action="store_true", help="replace results that are there"
   )
   return parser
+
+
+def _add_refinements(parser: argparse.ArgumentParser) -> None:
+  parser.add_argument(
+    "--ensemble",
+    action="store_true",
+    help="mean of the eight mirrored and turned pictures' results: a little "
+    "more exact, eight times slower",
+  )
+  parser.add_argument(
+    "--consistent",
+    action="store_true",
+    help="correct each result until, made small, it is its input again; only "
+    "for inputs that were themselves made small, not noisy photographs",
+  )
 
 
 if __name__ == "__main__":
