@@ -188,7 +188,8 @@ def _evaluate() -> ConfigDict:
       "color": "y",
       "ssim": "wang",
       "crop": -1,
-      "sets": (),
+      # Folders of test pictures, joined by commas.
+      "sets": "",
       # How LR is made for it; no name: as for training.
       "degradation": {"name": "", "options": {}},
       # Of `evaluate --metrics`, and the folder of the files they need.
@@ -256,9 +257,8 @@ def crop_size(config: Config) -> tuple[int, int]:
 
 
 def test_sets(config: Config) -> list[str]:
-  """Folders of `config.evaluate.sets`: a tuple, or words joined by commas."""
-  sets = config.evaluate.sets
-  return [x for x in sets.split(",") if x] if isinstance(sets, str) else [*sets]
+  """The folders of `config.evaluate.sets`."""
+  return [folder for folder in config.evaluate.sets.split(",") if folder]
 
 
 def to_dict(config: Config) -> dict[str, Any]:

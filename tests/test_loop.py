@@ -263,7 +263,7 @@ def test_train_and_evaluate_leave_what_they_promise(tmp_path, capsys):
   config.data.train = _photos(tmp_path / "photos")
   (tmp_path / "photos" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nxx")
   config.data.validation = "samples:held_out"
-  config.evaluate.sets = (str(tmp_path / "photos"),)
+  config.evaluate.sets = str(tmp_path / "photos")
   workdir = tmp_path / "run"
   assert experiment.train(config, workdir) == 0
   assert "1 skipped" in capsys.readouterr().out
