@@ -91,6 +91,7 @@ def _espcn(scale: int = 3) -> ml_collections.ConfigDict:
 def _adam(scale: int = 3) -> ml_collections.ConfigDict:
   config = _fsrcnn(scale)
   config.name = f"fsrcnn-adam-x{scale}"
+  config.generator.options.center = 0.5
   config.task.degradation.options.quantize = True
   config.data.flip = True
   config.data.crop = 20 * scale
@@ -101,12 +102,13 @@ def _adam(scale: int = 3) -> ml_collections.ConfigDict:
       100_000,
       {"mse": 1.0},
       optimizer(
-        1e-3,
+        3e-3,
         b1=0.9,
         b2=0.999,
         decay_at=(50_000, 75_000, 90_000),
         decay_rate=0.3,
       ),
+      margin=scale,
     )
   }
   return config

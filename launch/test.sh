@@ -48,7 +48,9 @@ fi
 
 venv="$ROOT/.venv-test${version:+-$version}"
 ensure_venv "$venv" "$version" test
-command=("$venv/bin/python" -m pytest ${arguments[@]+"${arguments[@]}"})
+# A file's tests stay together: they share compiled programs.
+parallel=(-n auto --maxprocesses=8 --dist=loadfile)
+command=("$venv/bin/python" -m pytest "${parallel[@]}" ${arguments[@]+"${arguments[@]}"})
 if ((DRY_RUN)); then
   if ((!install_only)); then show "${command[@]}"; fi
 elif ((!install_only)); then

@@ -100,6 +100,10 @@ class Place:
 
   def start(self, script: str, *args: str, **env: str) -> subprocess.Popen[str]:
     clean = {"PATH": str(self.bin), "HOME": str(self.home)}
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+      # So it is in tests that a script runs in the background, and a shell
+      # cannot trap what was ignored when it started.
+      signal.signal(signal.SIGINT, signal.default_int_handler)
     return subprocess.Popen(
       ["bash", str(self.root / script), *args],
       env={**clean, "LOG": str(self.log), **env},
@@ -108,9 +112,6 @@ class Place:
       stdout=subprocess.PIPE,
       stderr=subprocess.STDOUT,
       text=True,
-      # A shell cannot trap what was ignored when it started, as SIGINT is in
-      # tests that a script runs in the background.
-      preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
   def run(self, script: str, *args: str, **env: str) -> tuple[int, str]:

@@ -20,6 +20,7 @@ SCRIPTS = [
   "launch/test.sh",
   "launch/tpu_vm.sh",
 ]
+PYTEST = "-m pytest -n auto --maxprocesses=8 --dist=loadfile"
 
 
 @pytest.fixture
@@ -237,7 +238,8 @@ def test_tests_run_in_the_project_with_their_status(place: Place) -> None:
     "launch/test.sh", "--fast", "-k", "a or b", FAKE_TOOL="exit 4"
   )
   assert status == 4
-  assert place.calls("pytest")[-1].startswith("-m pytest -m not slow -k a or b")
+  last = place.calls("pytest")[-1]
+  assert last.startswith(f"{PYTEST} -m not slow -k a or b")
   assert "ruff" in place.calls("pip install")[0]
 
 
@@ -250,8 +252,8 @@ def test_ci_lints_then_tests_on_both_pythons(place: Place) -> None:
   assert place.calls("-m ") == [
     f"-m ruff check . data={data}",
     f"-m ruff format --check . data={data}",
-    f"-m pytest data={data}",
-    f"-m pytest -m not slow data={data}",
+    f"{PYTEST} data={data}",
+    f"{PYTEST} -m not slow data={data}",
   ]
 
 

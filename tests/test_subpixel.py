@@ -265,6 +265,21 @@ def test_start():
     assert not np.any(layer["bias"])
 
 
+def test_centre_is_a_matter_of_biases():
+  tensors = fsrcnn(4, 2, 1)
+  variables = subpixel.from_public(tensors)
+  lr = np.float32(reference.wave(1, 1, 7, 6))
+  options = subpixel.public_options(tensors)
+  centred = subpixel.Fsrcnn(center=0.5, **options)
+  found = upscale(centred, variables, lr)
+  first = tensors["conv1.weight"].sum(axis=(1, 2, 3))
+  tensors["conv1.bias"] = tensors["conv1.bias"] - 0.5 * first
+  tensors["deconv.bias"] = tensors["deconv.bias"] + 0.5
+  moved = subpixel.from_public(tensors)
+  expected = upscale(subpixel.Fsrcnn(**options), moved, lr)
+  np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("kind", [subpixel.Espcn, subpixel.Fsrcnn])
 def test_colour_and_bfloat16(kind):
   module = kind(scale=2, channels=3, width=8)
