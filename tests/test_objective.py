@@ -108,6 +108,7 @@ def test_penalties_are_those_of_their_names():
   assert float(jnp.max(jnp.abs(moved))) == 0.0
 
 
+@pytest.mark.slow
 def test_the_penalty_joins_the_discriminators_loss_alone():
   plain = test_steps._recipe()
   goal = dataclasses.replace(
@@ -128,6 +129,7 @@ def test_the_penalty_joins_the_discriminators_loss_alone():
   )
 
 
+@pytest.mark.slow
 def test_validation_losses_use_the_average_and_running_statistics():
   recipe = test_steps._recipe()
   state, _ = test_steps._run(recipe)
@@ -153,6 +155,7 @@ def test_validation_losses_use_the_average_and_running_statistics():
   assert float(losses["loss/generator"]) == pytest.approx(total, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_the_losses_on_pictures_may_aim_at_sharpened_pictures():
   plain = test_steps._recipe({"mse": 1.0})
   recipe = dataclasses.replace(plain, sharpen=lambda hr: hr * 0.5)
