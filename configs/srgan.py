@@ -114,9 +114,9 @@ def _demo() -> ml_collections.ConfigDict:
   config.train.ema_decay = 0.99
   config.phase_order = ("pixel", "gan")
   config.phases = {
-    "pixel": phase(3600, {"l1": 1.0}, optimizer(1e-3, decay_every=900)),
+    "pixel": phase(2800, {"l1": 1.0}, optimizer(1e-3, decay_every=700)),
     "gan": phase(
-      1000,
+      800,
       {"l1": 1.0, "features": 0.1, "adversarial": 5e-3},
       optimizer(2e-4),
       optimizer(2e-4),
