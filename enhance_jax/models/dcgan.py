@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from enhance_jax.errors import EnhanceError
-from enhance_jax.models.layers import BatchNorm, Conv, doublings
+from enhance_jax.models.layers import BatchNorm, Conv, doublings, repeat_pixels
 
 Array = jax.Array
 
@@ -101,7 +101,7 @@ class ResidualLayer(nn.Module):
     x += y
     if not self.upsample:
       return x
-    x = jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
+    x = repeat_pixels(x, 2)
     x = nn.relu(BatchNorm(dtype=self.dtype, name="norm_up")(x, train=train))
     return Conv(width, dtype=self.dtype, name="conv_up")(x)
 

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from enhance_jax.models.layers import BatchNorm, Conv, doublings
+from enhance_jax.models.layers import BatchNorm, Conv, doublings, repeat_pixels
 
 Array = jax.Array
 
@@ -129,7 +129,7 @@ class Stage(nn.Module):
         # Near zero, so that a block starts as the identity.
         x = _conv(x, self.width, 3, 1e-3, name=f"conv_{i}_{j}")
       x += entry
-    x = jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
+    x = repeat_pixels(x, 2)
     return _conv(activate(x, "norm_up"), self.width, 3, 1.0, name="conv_up")
 
 
