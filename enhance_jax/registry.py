@@ -23,6 +23,18 @@ GENERATORS = {
   "rrdb": "enhance_jax.models.rrdb:Generator",
   "compact": "enhance_jax.models.compact:Generator",
 }
+# Generator -> how its arrays are called in public PyTorch weights.
+PUBLIC = {
+  "srcnn": "enhance_jax.models.srcnn:PUBLIC",
+  "vdsr": "enhance_jax.models.vdsr:PUBLIC",
+  "espcn": "enhance_jax.models.subpixel:ESPCN",
+  "fsrcnn": "enhance_jax.models.subpixel:FSRCNN",
+  "srresnet": "enhance_jax.models.srresnet:PUBLIC",
+  "msrresnet": "enhance_jax.models.msrresnet:PUBLIC",
+  "edsr": "enhance_jax.models.edsr:PUBLIC",
+  "rrdb": "enhance_jax.models.rrdb:PUBLIC",
+  "compact": "enhance_jax.models.compact:PUBLIC",
+}
 DISCRIMINATORS = {
   "srez": "enhance_jax.models.srez:Discriminator",
   "swish_resnet": "enhance_jax.models.swish_resnet:Discriminator",

@@ -49,6 +49,8 @@ KERNELS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], float]] = {
   "lanczos3": (functools.partial(_lanczos, lobes=3), 6.0),
 }
 BORDERS = ("symmetric", "replicate")
+# Pixels beyond which no kernel that enlarges has any weight.
+KERNEL_REACH = 4
 
 
 @functools.lru_cache(maxsize=64)
@@ -187,6 +189,13 @@ def resize(
     [..., H', W', C]; NumPy keeps the dtype of x (computed in float64), JAX
     computes and returns float32.
   """
+  if not all(isinstance(side, int) for side in x.shape[-3:-1]):
+    if size is not None or not isinstance(scale, int) or x.ndim != 4:
+      raise EnhanceError(
+        f"got sizes that are left open with size={size}, scale={scale}; "
+        "wanted [N, H, W, C] and a whole scale"
+      )
+    return _enlarge_open(x, scale, kernel, border)
   passes = _plan(x.shape[-3:-1], size, scale)
   if isinstance(x, np.ndarray):
     y = x.astype(np.float64)
@@ -210,6 +219,64 @@ def resize(
     # Accelerators would otherwise multiply in bfloat16 or TF32.
     y = jnp.einsum(path, matrix.astype(np.float32), y, precision="highest")
   return y
+
+
+def _enlarge_open(x: Any, scale: int, kernel: str, border: str) -> Any:
+  """`resize` of JAX [N, H, W, C] whose height and width are left open.
+
+  Every block of scale x scale results is the same sum of its pixel's
+  surroundings: one convolution to scale^2 results a pixel, then a shuffle.
+  """
+  import jax
+  import jax.numpy as jnp
+
+  # Far from its ends a long axis shows what any pixel's surroundings give.
+  middle = 2 * KERNEL_REACH
+  matrix = weights(
+    4 * KERNEL_REACH, 4 * KERNEL_REACH * scale, scale=scale, kernel=kernel
+  )
+  rows = matrix[middle * scale : (middle + 1) * scale]
+  used = np.abs(np.flatnonzero(rows.any(axis=0)) - middle)
+  reach = int(used.max())
+  taps = rows[:, middle - reach : middle + reach + 1].T
+  channels = x.shape[-1]
+  window = np.einsum("ap,bq,io->abiopq", taps, taps, np.eye(channels))
+  window = window.reshape(2 * reach + 1, 2 * reach + 1, channels, -1)
+  y = x.astype(jnp.float32)
+  for axis in (1, 2):
+    y = _widen_open(y, axis, reach, border)
+  # The ring of zeros and its removal: XLA on CPUs is slow without any padding.
+  y = jax.lax.conv_general_dilated(
+    y,
+    jnp.asarray(window, jnp.float32),
+    (1, 1),
+    ((1, 1), (1, 1)),
+    dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    precision="highest",
+  )[:, 1:-1, 1:-1]
+  n, height, width, _ = y.shape
+  y = y.reshape(n, height, width, channels, scale, scale)
+  y = y.transpose(0, 1, 4, 2, 5, 3)
+  return y.reshape(n, height * scale, width * scale, channels)
+
+
+def _widen_open(x: Any, axis: int, reach: int, border: str) -> Any:
+  """Adds the border's pixels before and after an axis of unknown length."""
+  import jax.numpy as jnp
+  from jax import lax
+
+  length = x.shape[axis]
+
+  def line(start: Any) -> Any:
+    # Starts beyond the ends are moved to them, as mirrors of short axes are.
+    return lax.dynamic_slice_in_dim(
+      x, jnp.clip(start, 0, length - 1), 1, axis, allow_negative_indices=False
+    )
+
+  mirrored = range(reach) if border == "symmetric" else [0] * reach
+  before = [line(k) for k in reversed(mirrored)]
+  after = [line(length - 1 - k) for k in mirrored]
+  return jnp.concatenate([*before, x, *after], axis)
 
 
 def resize_uint8(

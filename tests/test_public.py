@@ -15,7 +15,7 @@ def test_the_averaged_network_is_read():
   }
   state = public.StateDict(tensors, "a")
   assert list(state) == ["a.weight"]
-  assert state.slope("a")["slope"] == 1
+  assert state.take("a.weight") == 1
   assert state.finish({}) == {"params": {}, "batch_stats": {}}
 
 

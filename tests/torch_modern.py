@@ -136,6 +136,50 @@ class MSRResNet(nn.Module):
     return base + self.conv_last(leaky(self.conv_hr(y), 0.1))
 
 
+class SRGANBlock(nn.Module):
+  def __init__(self, width: int):
+    super().__init__()
+    self.conv1, self.bn1 = conv(width, width), nn.BatchNorm2d(width)
+    self.prelu = nn.PReLU()
+    self.conv2, self.bn2 = conv(width, width), nn.BatchNorm2d(width)
+
+  def forward(self, x):
+    y = self.prelu(self.bn1(self.conv1(x)))
+    return x + self.bn2(self.conv2(y))
+
+
+class SRGANStage(nn.Module):
+  def __init__(self, width: int):
+    super().__init__()
+    self.conv, self.prelu = conv(width, 4 * width), nn.PReLU()
+
+  def forward(self, x):
+    return self.prelu(functional.pixel_shuffle(self.conv(x), 2))
+
+
+class SRGAN(nn.Module):
+  """A generator whose blocks are numbered through, with biases everywhere."""
+
+  def __init__(self, blocks: int, width: int, stages: int, norm: bool):
+    super().__init__()
+    self.count = blocks + 3
+    self.block1 = nn.Sequential(nn.Conv2d(3, width, 9, 1, 4), nn.PReLU())
+    for i in range(blocks):
+      setattr(self, f"block{i + 2}", SRGANBlock(width))
+    last = nn.BatchNorm2d(width) if norm else nn.PReLU()
+    setattr(self, f"block{blocks + 2}", nn.Sequential(conv(width, width), last))
+    tail = [SRGANStage(width) for _ in range(stages)]
+    tail = nn.Sequential(*tail, nn.Conv2d(width, 3, 9, 1, 4))
+    setattr(self, f"block{blocks + 3}", tail)
+
+  def forward(self, x):
+    x = entry = self.block1(x)
+    for i in range(2, self.count):
+      x = getattr(self, f"block{i}")(x)
+    x = getattr(self, f"block{self.count}")(entry + x)
+    return (torch.tanh(x) + 1) / 2
+
+
 class VGGStyle(nn.Module):
   """The ESRGAN discriminator for pictures of 4 * 2^halvings pixels."""
 

@@ -104,3 +104,37 @@ def vgg_arrays(network="vgg19"):
 def write_vgg(folder, suffix=".npz", arrays=None):
   """VGG19's narrow stand-in in a file named like torchvision's."""
   return write_named(folder, "vgg19", suffix, arrays or vgg_arrays())
+
+
+def write_legacy(path, body, storages=(), *, system=b"", magic=None):
+  """As torch.save laid it out before 1.6; storages: key -> (count, bytes)."""
+  numbers_ = dict(storages)
+  little = text("little_endian") + b"\x88"
+  keys = b"](" + b"".join(map(text, numbers_)) + b"e"
+  with path.open("wb") as file:
+    file.write(magic or b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.")
+    file.write(b"\x80\x02" + number(1001) + b".")
+    file.write(system or b"\x80\x02}" + little + b"s.")
+    file.write(b"\x80\x02" + body + b".")
+    file.write(b"\x80\x02" + keys + b".")
+    for count, data in numbers_.values():
+      file.write(count.to_bytes(8, "little") + data)
+  return path
+
+
+def legacy_tensor(kind, key, size, shape, strides, offset=0, view=b"N"):
+  """As `tensor`, in the words of PyTorch 0.x and of its storages."""
+  return (
+    b"ctorch._utils\n_rebuild_tensor\n(("
+    + text("storage")
+    + f"ctorch\n{kind}\n".encode()
+    + text(key)
+    + text("cpu")
+    + number(size)
+    + view
+    + b"tQ"
+    + number(offset)
+    + numbers(shape)
+    + numbers(strides)
+    + b"tR"
+  )

@@ -15,7 +15,7 @@ import numpy as np
 from flax import linen as nn
 
 from enhance_jax.errors import EnhanceError, nearest
-from enhance_jax.models import public, quantize
+from enhance_jax.models import layouts, public, quantize
 from enhance_jax.models.layers import Conv, PReLU, pixel_shuffle, repeat_pixels
 
 Array = jax.Array
@@ -152,17 +152,9 @@ def _convolutions(params: Mapping[str, Any]) -> list[str]:
   return [name for name in params if name.startswith("conv")]
 
 
-def public_options(tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
-  """The `Generator` options that a public SRVGGNetCompact was made with.
-
-  Args:
-    tensors: name -> array of the PyTorch state dict.
-
-  Raises:
-    EnhanceError: an array is missing.
-  """
-  state = _state(tensors)
-  last = _last(state)
+def _options(state: public.StateDict) -> dict[str, Any]:
+  # Activations stand between the convolutions.
+  last = 2 * (state.count("body.{}.weight") // 2)
   width, channels = state.shape("body.0.weight")[:2]
   return {
     "scale": math.isqrt(state.shape(f"body.{last}.weight")[0] // channels),
@@ -174,29 +166,20 @@ def public_options(tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
   }
 
 
-def from_public(tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
-  """The variables of a `Generator` built with `public_options`.
-
-  Args:
-    tensors: as for `public_options`.
-
-  Raises:
-    EnhanceError: arrays are missing or left over.
-  """
-  state = _state(tensors)
-  last = _last(state)
-  params = {}
-  for i, name in enumerate(layer_names(last // 2 - 1)):
-    params[name] = state.conv(f"body.{2 * i}")
-    if 2 * i < last:
-      params[name.replace("conv", "prelu")] = state.slope(f"body.{2 * i + 1}")
-  return state.finish(params)
+def _rows(module: Generator) -> list[layouts.Row]:
+  rows = []
+  for i, name in enumerate(layer_names(module.convs)):
+    rows += layouts.conv(name, f"body.{2 * i}")
+    if module.activation == "prelu" and i <= module.convs:
+      activation = name.replace("conv", "prelu")
+      rows.append(layouts.slope(activation, f"body.{2 * i + 1}"))
+  return rows
 
 
-def _state(tensors: Mapping[str, np.ndarray]) -> public.StateDict:
-  return public.StateDict(tensors, "SRVGGNetCompact (body.N.weight)")
-
-
-def _last(state: public.StateDict) -> int:
-  """The number of the last convolution; activations stand between them."""
-  return 2 * (state.count("body.{}.weight") // 2)
+PUBLIC = layouts.Family(
+  Generator,
+  "SRVGGNetCompact (body.N.weight)",
+  {"basicsr": layouts.Layout(_rows, _options)},
+)
+public_options, from_public = PUBLIC.options, PUBLIC.read
+to_public = PUBLIC.write

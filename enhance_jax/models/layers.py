@@ -84,8 +84,12 @@ def _scatters(x: Array, kernel: Array, stride: int) -> bool:
   # dominates where the kernel is larger than the pictures.
   if stride > kernel.shape[0]:  # Some pixels have no tap at all.
     return False
+  if stride > 1:
+    return True
   pixels = math.prod(x.shape[:3])
-  return stride > 1 or kernel.size > pixels * max(kernel.shape[2:])
+  # Sizes are left open for use alone, where no gradient is asked for.
+  known = isinstance(pixels, int)
+  return known and kernel.size > pixels * max(kernel.shape[2:])
 
 
 def _thin(kernel: Array, stride: int) -> bool:

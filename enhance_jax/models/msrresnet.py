@@ -5,16 +5,14 @@ its result to a bilinear enlargement of the input.
 """
 
 import functools
-from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import linen as nn
 
 from enhance_jax import resample
-from enhance_jax.models import edsr, public, srresnet
+from enhance_jax.models import edsr, layouts, public, srresnet
 from enhance_jax.models.layers import Conv, pixel_shuffle
 
 Array = jax.Array
@@ -73,20 +71,12 @@ class Generator(nn.Module):
     return x + base.astype(x.dtype)
 
 
-def public_options(tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
-  """The `Generator` options that BasicSR's MSRResNet was made with.
-
-  Args:
-    tensors: name -> array of the PyTorch state dict.
-
-  Raises:
-    EnhanceError: an array is missing.
-  """
-  state = _state(tensors)
+def _options(state: public.StateDict) -> dict[str, Any]:
   width, channels = state.shape("conv_first.weight")[:2]
   scale = 1
-  for name in _ups(state):
-    scale *= 3 if state.shape(f"{name}.weight")[0] == 9 * width else 2
+  for name in ("upconv1", "upconv2", "upconv3"):
+    if f"{name}.weight" in state:
+      scale *= 3 if state.shape(f"{name}.weight")[0] == 9 * width else 2
   return {
     "scale": scale,
     "channels": channels,
@@ -95,34 +85,21 @@ def public_options(tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
   }
 
 
-def from_public(tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
-  """The variables of a `Generator` built with `public_options`.
-
-  Args:
-    tensors: as for `public_options`.
-
-  Raises:
-    EnhanceError: arrays are missing or left over.
-  """
-  state = _state(tensors)
-  params: dict[str, Any] = {
-    "conv_in": state.conv("conv_first"),
-    "conv_hr": state.conv("conv_hr"),
-    "conv_out": state.conv("conv_last"),
-  }
-  for i in range(state.count("body.{}.conv1.weight")):
-    params[f"block_{i:02d}"] = {
-      f"conv_{j}": state.conv(f"body.{i}.conv{j}") for j in (1, 2)
-    }
-  for i, name in enumerate(_ups(state)):
-    params[f"conv_up_{i}"] = state.conv(name)
-  return state.finish(params)
+def _rows(module: Generator) -> list[layouts.Row]:
+  rows = layouts.conv("conv_in", "conv_first")
+  for i in range(module.blocks):
+    for j in (1, 2):
+      rows += layouts.conv(f"block_{i:02d}/conv_{j}", f"body.{i}.conv{j}")
+  for i, _ in enumerate(srresnet.sub_pixel_stages(module.scale)):
+    rows += layouts.conv(f"conv_up_{i}", f"upconv{i + 1}")
+  rows += layouts.conv("conv_hr", "conv_hr")
+  return rows + layouts.conv("conv_out", "conv_last")
 
 
-def _state(tensors: Mapping[str, np.ndarray]) -> public.StateDict:
-  return public.StateDict(tensors, "BasicSR's MSRResNet")
-
-
-def _ups(state: public.StateDict) -> list[str]:
-  names = ("upconv1", "upconv2", "upconv3")
-  return [name for name in names if f"{name}.weight" in state]
+PUBLIC = layouts.Family(
+  Generator,
+  "BasicSR's MSRResNet",
+  {"basicsr": layouts.Layout(_rows, _options)},
+)
+public_options, from_public = PUBLIC.options, PUBLIC.read
+to_public = PUBLIC.write

@@ -49,6 +49,10 @@ class StateDict:
     """The shape of an array, which is not taken by that."""
     return self._get(name).shape
 
+  def peek(self, name: str) -> np.ndarray:
+    """An array as stored, which is not taken by that."""
+    return self._get(name)
+
   def take(self, name: str) -> np.ndarray:
     """An array as stored; half precision becomes float32."""
     array = self._get(name)
@@ -93,10 +97,6 @@ class StateDict:
       "var": self.take(f"{name}.running_var"),
     }
     return params, stats
-
-  def slope(self, name: str) -> dict[str, np.ndarray]:
-    """A PReLU's slopes."""
-    return {"slope": self.take(f"{name}.weight")}
 
   def spectral(
     self, name: str

@@ -5,8 +5,10 @@ folds the picture to a quarter or a sixteenth of its pixels first.
 """
 
 import functools
+import itertools
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -15,13 +17,14 @@ import numpy as np
 from flax import linen as nn
 
 from enhance_jax.errors import EnhanceError
-from enhance_jax.models import public
+from enhance_jax.models import layouts, public
 from enhance_jax.models.layers import BatchNorm, Conv, convolve, repeat_pixels
 
 Array = jax.Array
 
 SLOPE = 0.2
 DENSE_BLOCKS = 3
+_MOST_DOUBLINGS = 9
 # The authors' start for the dense blocks: He's normal, a tenth of its size.
 SMALL_NORMAL = nn.initializers.variance_scaling(0.02, "fan_in", "normal")
 
@@ -257,7 +260,7 @@ def _fold(x: Array, size: int) -> Array:
   return x.reshape(n, rows, columns, c * size**2)
 
 
-class _Layout(NamedTuple):
+class _Names(NamedTuple):
   """Where a public state dict keeps its convolutions."""
 
   first: str
@@ -268,60 +271,103 @@ class _Layout(NamedTuple):
   last: str
 
 
-def public_options(tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
-  """The `Generator` options that a public state dict was made with.
+def _basicsr(blocks: int, doublings: int) -> _Names:
+  del blocks
+  ups = [f"conv_up{k}" for k in range(1, doublings + 1)]
+  dense = "body.{0}.rdb{1}.conv{2}"
+  return _Names("conv_first", dense, "conv_body", ups, "conv_hr", "conv_last")
 
-  Args:
-    tensors: name -> array of a PyTorch state dict: BasicSR's and
-      Real-ESRGAN's names, ESRGAN's, or those of its first release.
 
-  Raises:
-    EnhanceError: an array is missing.
+def _esrgan(blocks: int, doublings: int) -> _Names:
+  del blocks
+  ups = [f"upconv{k}" for k in range(1, doublings + 1)]
+  dense = "RRDB_trunk.{0}.RDB{1}.conv{2}"
+  return _Names("conv_first", dense, "trunk_conv", ups, "HRconv", "conv_last")
+
+
+def _oldest(blocks: int, doublings: int) -> _Names:
+  """Numbered layers: n doublings put upsampling k at 3 k, the last at 3 n + 4.
+
+  The middle convolution is numbered as if it were one more block.
   """
-  state = _state(tensors)
-  layout = _layout(state)
-  growth = state.shape(f"{layout.dense.format(0, 1, 1)}.weight")[0]
-  width, inputs = state.shape(f"{layout.first}.weight")[:2]
-  channels = state.shape(f"{layout.last}.weight")[0]
+  last = 3 * doublings + 4
+  return _Names(
+    "model.0",
+    "model.1.sub.{0}.RDB{1}.conv{2}.0",
+    f"model.1.sub.{blocks}",
+    [f"model.{3 * k}" for k in range(1, doublings + 1)],
+    f"model.{last - 2}",
+    f"model.{last}",
+  )
+
+
+def _count_ups(state: public.StateDict, names: Callable[..., _Names]) -> int:
+  if names is _oldest:
+    numbers = [
+      int(n) for n in re.findall(r"^model\.(\d+)", "\n".join(state), re.M)
+    ]
+    # A number that is none of a layer must not make a list of its length.
+    return min((max(numbers, default=4) - 4) // 3, _MOST_DOUBLINGS)
+  return sum(
+    f"{name}.weight" in state for name in names(0, _MOST_DOUBLINGS).ups
+  )
+
+
+def _options(
+  state: public.StateDict, names: Callable[..., _Names]
+) -> dict[str, Any]:
+  doublings = _count_ups(state, names)
+  blocks = state.count(names(0, 0).dense.format("{0}", 1, 1) + ".weight")
+  there = names(blocks, doublings)
+  growth = state.shape(f"{there.dense.format(0, 1, 1)}.weight")[0]
+  width, inputs = state.shape(f"{there.first}.weight")[:2]
+  channels = state.shape(f"{there.last}.weight")[0]
+  # Squares of so many pixels a side were folded into the inputs.
   fold = math.isqrt(inputs // channels)
   return {
-    "scale": 2 ** len(layout.ups) // fold,
+    "scale": 2**doublings // fold if fold else 0,
     "channels": channels,
     "width": width,
     "growth": growth,
-    "blocks": state.count(layout.dense.format("{0}", 1, 1) + ".weight"),
-    "doublings": len(layout.ups),
+    "blocks": blocks,
+    "doublings": doublings,
   }
 
 
-def from_public(tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
-  """The variables of a `Generator` built with `public_options`.
+def _rows(module: Generator, names: Callable[..., _Names]) -> list[layouts.Row]:
+  there = names(module.blocks, module.doublings)
+  rows = layouts.conv("conv_in", there.first)
+  for i, j, k in itertools.product(
+    range(module.blocks), range(DENSE_BLOCKS), range(5)
+  ):
+    ours = f"block_{i:02d}/dense_{j}/conv_{k}"
+    rows += layouts.conv(ours, there.dense.format(i, j + 1, k + 1))
+  rows += layouts.conv("conv_mid", there.middle)
+  for i, name in enumerate(there.ups):
+    rows += layouts.conv(f"conv_up_{i}", name)
+  rows += layouts.conv("conv_hr", there.hr)
+  return rows + layouts.conv("conv_out", there.last)
 
-  Args:
-    tensors: as for `public_options`.
 
-  Raises:
-    EnhanceError: arrays are missing or left over.
-  """
-  state = _state(tensors)
-  layout = _layout(state)
-  params: dict[str, Any] = {
-    "conv_in": state.conv(layout.first),
-    "conv_mid": state.conv(layout.middle),
-    "conv_hr": state.conv(layout.hr),
-    "conv_out": state.conv(layout.last),
-  }
-  for i, name in enumerate(layout.ups):
-    params[f"conv_up_{i}"] = state.conv(name)
-  for i in range(state.count(layout.dense.format("{0}", 1, 1) + ".weight")):
-    params[f"block_{i:02d}"] = {
-      f"dense_{j}": {
-        f"conv_{k}": state.conv(layout.dense.format(i, j + 1, k + 1))
-        for k in range(5)
-      }
-      for j in range(DENSE_BLOCKS)
-    }
-  return state.finish(params)
+def _layout(names: Callable[..., _Names], sign: str = "") -> layouts.Layout:
+  return layouts.Layout(
+    functools.partial(_rows, names=names),
+    functools.partial(_options, names=names),
+    sign,
+  )
+
+
+PUBLIC = layouts.Family(
+  Generator,
+  "RRDBNet (BasicSR's or ESRGAN's names)",
+  {
+    "basicsr": _layout(_basicsr),
+    "esrgan": _layout(_esrgan, "RRDB_trunk.0.RDB1.conv1.weight"),
+    "esrgan_oldest": _layout(_oldest, "model.0.weight"),
+  },
+)
+public_options, from_public = PUBLIC.options, PUBLIC.read
+to_public = PUBLIC.write
 
 
 def discriminator_from_public(
@@ -347,39 +393,3 @@ def discriminator_from_public(
   params["dense_0"] = state.dense("linear1", channels, side)
   params["dense_1"] = state.dense("linear2")
   return state.finish(params, stats)
-
-
-def _state(tensors: Mapping[str, np.ndarray]) -> public.StateDict:
-  return public.StateDict(tensors, "RRDBNet (BasicSR's or ESRGAN's names)")
-
-
-def _layout(state: public.StateDict) -> _Layout:
-  if "model.0.weight" in state:
-    return _oldest(state)
-  if "RRDB_trunk.0.RDB1.conv1.weight" in state:
-    up, names = "upconv{}", ("trunk_conv", "HRconv")
-    dense = "RRDB_trunk.{0}.RDB{1}.conv{2}"
-  else:
-    up, names = "conv_up{}", ("conv_body", "conv_hr")
-    dense = "body.{0}.rdb{1}.conv{2}"
-  ups = [up.format(k) for k in range(1, 10)]
-  ups = [name for name in ups if f"{name}.weight" in state]
-  return _Layout("conv_first", dense, names[0], ups, names[1], "conv_last")
-
-
-def _oldest(state: public.StateDict) -> _Layout:
-  """Numbered layers: n doublings put upsampling k at 3 k, the last at 3 n + 4.
-
-  The middle convolution is numbered as if it were one more block.
-  """
-  dense = "model.1.sub.{0}.RDB{1}.conv{2}.0"
-  blocks = state.count(dense.format("{0}", 1, 1) + ".weight")
-  last = max(int(name.split(".")[1]) for name in state)
-  return _Layout(
-    "model.0",
-    dense,
-    f"model.1.sub.{blocks}",
-    [f"model.{k}" for k in range(3, last - 3, 3)],
-    f"model.{last - 2}",
-    f"model.{last}",
-  )

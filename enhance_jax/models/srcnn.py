@@ -4,16 +4,14 @@ The papers' names for its sizes are those of the three kernels: 9-1-5, 9-3-5
 and 9-5-5. It learns one scale at a time, on luma.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import linen as nn
 
 from enhance_jax import errors
-from enhance_jax.models import borders, enlarged, public
+from enhance_jax.models import borders, enlarged, layouts, public
 
 Array = jax.Array
 
@@ -91,35 +89,25 @@ class Generator(nn.Module):
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
-def public_options(tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
-  """What to build `Generator` with for the authors' arrays; not the scale.
-
-  Args:
-    tensors: `conv1.weight` (O, I, k, k), `conv1.bias` (O), ... `conv3.bias`.
-
-  Raises:
-    EnhanceError: arrays are missing.
-  """
-  state = _state(tensors)
+def _options(state: public.StateDict) -> dict[str, Any]:
   width, channels = state.shape("conv1.weight")[:2]
   middle = state.shape("conv2.weight")[-1]
   return {"channels": channels, "middle": middle, "width": width}
 
 
-def from_public(tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
-  """The variables of a `Generator` built with `public_options`.
-
-  Args:
-    tensors: as for `public_options`.
-
-  Raises:
-    EnhanceError: arrays are missing or left over.
-  """
-  state = _state(tensors)
-  return state.finish(
-    {name: state.conv(name.replace("_", "")) for name in LAYERS}
-  )
+def _rows(module: Generator) -> list[layouts.Row]:
+  del module
+  rows = []
+  for name in LAYERS:
+    rows += layouts.conv(name, name.replace("_", ""))
+  return rows
 
 
-def _state(tensors: Mapping[str, np.ndarray]) -> public.StateDict:
-  return public.StateDict(tensors, "SRCNN (conv1 to conv3)")
+PUBLIC = layouts.Family(
+  Generator,
+  "SRCNN (conv1 to conv3)",
+  {"numbered": layouts.Layout(_rows, _options)},
+  untold=("scale", "padding"),
+)
+public_options, from_public = PUBLIC.options, PUBLIC.read
+to_public = PUBLIC.write

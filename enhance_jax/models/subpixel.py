@@ -6,15 +6,14 @@ The two are the same operation seen from two sides, and both are computed the
 first way here: its gradient is that of an ordinary convolution.
 """
 
-from collections.abc import Mapping
+import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import linen as nn
 
-from enhance_jax.models import borders, public
+from enhance_jax.models import borders, layouts, public
 from enhance_jax.models.layers import PReLU, pixel_shuffle
 
 Array = jax.Array
@@ -214,54 +213,99 @@ def _phases(kernel: Array, scale: int, padding: int) -> Array:
   return taps.reshape(count, count, features, out * scale**2)
 
 
-def public_options(tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
-  """What to build `Fsrcnn` with for the authors' arrays; not the scale.
+def _espcn_options(state: public.StateDict) -> dict[str, Any]:
+  width, channels = state.shape("first_part.0.weight")[:2]
+  shuffled = state.shape("last_part.0.weight")[0]
+  return {
+    "scale": math.isqrt(shuffled // channels),
+    "channels": channels,
+    "width": width,
+    "padding": "zeros",
+  }
 
-  Args:
-    tensors: `conv1.weight` (O, I, k, k), `conv1.bias` (O), `prelu1` (1 or O),
-      ..., `deconv.weight` (I, O, 9, 9), `deconv.bias` (O).
 
-  Raises:
-    EnhanceError: arrays are missing.
-  """
-  state = _state(tensors)
+def _espcn_rows(module: Espcn) -> list[layouts.Row]:
+  del module
+  rows = []
+  for i, name in enumerate(("first_part.0", "first_part.2", "last_part.0")):
+    rows += layouts.conv(f"conv_{i + 1}", name)
+  return rows
+
+
+ESPCN = layouts.Family(
+  Espcn,
+  "ESPCN (first_part and last_part)",
+  {"sequential": layouts.Layout(_espcn_rows, _espcn_options)},
+)
+
+
+def _authors_options(state: public.StateDict) -> dict[str, Any]:
   width = state.shape("conv1.weight")[0]
   return {
     "channels": state.shape("deconv.weight")[1],
     "width": width,
     "narrow": state.shape("conv2.weight")[0],
-    "mappings": len(_names(state)) - 3,
+    "mappings": sum(name.startswith("prelu") for name in state) - 3,
     "prelu": "channel" if state.shape("prelu1") == (width,) else "scalar",
   }
 
 
-def from_public(tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
-  """The variables of an `Fsrcnn` built with `public_options`.
+def _authors_rows(module: Fsrcnn) -> list[layouts.Row]:
+  rows = _deconv_rows("deconv")
+  for i, name in enumerate(_names(module), start=1):
+    rows += layouts.conv(f"conv_{name}", f"conv{i}")
+    rows.append(layouts.Row(f"params/prelu_{name}/slope", f"prelu{i}"))
+  return rows
 
-  Args:
-    tensors: as for `public_options`.
 
-  Raises:
-    EnhanceError: arrays are missing or left over.
-  """
-  state = _state(tensors)
-  params: dict[str, Any] = {
-    "deconv": {
-      "kernel": state.take("deconv.weight").transpose(2, 3, 0, 1),
-      "bias": state.take("deconv.bias"),
-    }
+def _sequential_options(state: public.StateDict) -> dict[str, Any]:
+  """yjn870's FSRCNN-pytorch; layers and slopes take turns in mid_part."""
+  width = state.shape("first_part.0.weight")[0]
+  slopes = state.shape("first_part.1.weight")
+  return {
+    "channels": state.shape("last_part.weight")[1],
+    "width": width,
+    "narrow": state.shape("mid_part.0.weight")[0],
+    "mappings": state.count("mid_part.{}.weight") // 2 - 2,
+    "prelu": "channel" if slopes == (width,) else "scalar",
+    "padding": "zeros",
+    "deconv_padding": 4,
   }
-  for i, name in enumerate(_names(state), start=1):
-    params[f"conv_{name}"] = state.conv(f"conv{i}")
-    params[f"prelu_{name}"] = {"slope": state.take(f"prelu{i}")}
-  return state.finish(params)
 
 
-def _state(tensors: Mapping[str, np.ndarray]) -> public.StateDict:
-  return public.StateDict(tensors, "FSRCNN (convN, preluN and deconv)")
+def _sequential_rows(module: Fsrcnn) -> list[layouts.Row]:
+  rows = []
+  for i, name in enumerate(_names(module)):
+    part = f"mid_part.{2 * i - 2}", f"mid_part.{2 * i - 1}"
+    layer, activation = part if i else ("first_part.0", "first_part.1")
+    rows += layouts.conv(f"conv_{name}", layer)
+    rows.append(layouts.slope(f"prelu_{name}", activation))
+  return rows + _deconv_rows("last_part")
 
 
-def _names(state: public.StateDict) -> list[str]:
+def _deconv_rows(theirs: str) -> list[layouts.Row]:
+  return [
+    layouts.Row("params/deconv/kernel", f"{theirs}.weight", "deconv"),
+    layouts.Row("params/deconv/bias", f"{theirs}.bias"),
+  ]
+
+
+def _names(module: Fsrcnn) -> list[str]:
   """Our names of the layers before the last, in the authors' order."""
-  mappings = sum(name.startswith("prelu") for name in state) - 3
-  return ["in", "shrink", *(f"map_{i}" for i in range(mappings)), "expand"]
+  maps = [f"map_{i}" for i in range(module.mappings)]
+  return ["in", "shrink", *maps, "expand"]
+
+
+FSRCNN = layouts.Family(
+  Fsrcnn,
+  "FSRCNN (convN, preluN and deconv, or first_part, mid_part and last_part)",
+  {
+    "authors": layouts.Layout(_authors_rows, _authors_options),
+    "sequential": layouts.Layout(
+      _sequential_rows, _sequential_options, sign="mid_part.0.weight"
+    ),
+  },
+  untold=("scale", "padding", "deconv_padding", "center"),
+)
+public_options, from_public = FSRCNN.options, FSRCNN.read
+to_public = FSRCNN.write

@@ -1,14 +1,12 @@
 """VDSR: twenty convolutions that learn what bicubic lacks (Kim, 1511.04587)."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import linen as nn
 
-from enhance_jax.models import enlarged, public
+from enhance_jax.models import enlarged, layouts, public
 from enhance_jax.models.layers import Conv
 
 Array = jax.Array
@@ -59,41 +57,47 @@ class Generator(nn.Module):
     return entry + x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
-def public_options(tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
-  """What to build `Generator` with for the authors' arrays; not the scale.
-
-  Args:
-    tensors: `conv01.weight` (O, I, 3, 3), `conv01.bias` (O), ... `conv20.bias`.
-
-  Raises:
-    EnhanceError: arrays are missing.
-  """
-  state = _state(tensors)
-  width, channels = state.shape("conv01.weight")[:2]
-  return {"channels": channels, "depth": _depth(state), "width": width}
+def _options(state: public.StateDict, first: str, depth: int) -> dict[str, Any]:
+  width, channels = state.shape(first)[:2]
+  return {"channels": channels, "depth": depth, "width": width}
 
 
-def from_public(tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
-  """The variables of a `Generator` built with `public_options`.
-
-  Args:
-    tensors: as for `public_options`.
-
-  Raises:
-    EnhanceError: arrays are missing or left over.
-  """
-  state = _state(tensors)
-  return state.finish(
-    {
-      f"conv_{i:02d}": state.conv(f"conv{i + 1:02d}")
-      for i in range(_depth(state))
-    }
-  )
+def _numbered(module: Generator) -> list[layouts.Row]:
+  rows = []
+  for i in range(module.depth):
+    rows += layouts.conv(f"conv_{i:02d}", f"conv{i + 1:02d}")
+  return rows
 
 
-def _state(tensors: Mapping[str, np.ndarray]) -> public.StateDict:
-  return public.StateDict(tensors, "VDSR (conv01 to conv20)")
+def _numbered_options(state: public.StateDict) -> dict[str, Any]:
+  depth = sum(name.endswith(".weight") for name in state)
+  return _options(state, "conv01.weight", depth)
 
 
-def _depth(state: public.StateDict) -> int:
-  return sum(name.endswith(".weight") for name in state)
+def _named(module: Generator) -> list[layouts.Row]:
+  """twtygqyy's pytorch-vdsr, which has no biases."""
+  middle = [f"residual_layer.{i}.conv" for i in range(module.depth - 2)]
+  rows = []
+  for i, name in enumerate(["input", *middle, "output"]):
+    rows += layouts.conv(f"conv_{i:02d}", name, bias=False)
+  return rows
+
+
+def _named_options(state: public.StateDict) -> dict[str, Any]:
+  depth = 2 + state.count("residual_layer.{}.conv.weight")
+  return _options(state, "input.weight", depth)
+
+
+PUBLIC = layouts.Family(
+  Generator,
+  "VDSR (conv01 to conv20, or input, residual_layer and output)",
+  {
+    "numbered": layouts.Layout(_numbered, _numbered_options),
+    "pytorch_vdsr": layouts.Layout(
+      _named, _named_options, sign="residual_layer.0.conv.weight"
+    ),
+  },
+  untold=("scale",),
+)
+public_options, from_public = PUBLIC.options, PUBLIC.read
+to_public = PUBLIC.write

@@ -29,7 +29,8 @@ def read(path: pathlib.Path) -> dict[str, Any]:
   if not text:
     raise errors.EnhanceError(
       f"{path} holds tensors but no model card, so the network they belong to "
-      "is unknown; wanted a file that a training run of this project wrote"
+      "is unknown; wanted a file that a training run of this project wrote, or "
+      "python -m enhance_jax.zoo import made of it"
     )
   try:
     card = json.loads(text)

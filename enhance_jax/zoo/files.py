@@ -5,6 +5,7 @@ it is the same card for people, plus the SHA-256 of the weights file.
 """
 
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -54,6 +55,7 @@ def save_generator(
   kwargs: Mapping[str, Any],
   variables: Variables,
   card: Mapping[str, Any],
+  half: bool = False,
 ) -> pathlib.Path:
   """Writes PATH.safetensors and its readable card PATH.json, each atomically.
 
@@ -67,6 +69,8 @@ def save_generator(
       arguments, scale, channels, radius and versions are filled in here.
       "scales", such as [2, 3, 4], says that one set of weights serves all of
       them.
+    half: store float16, in half the bytes, and say so in the card; they are
+      read back as float32.
 
   Returns:
     the path of the weights file.
@@ -74,14 +78,16 @@ def save_generator(
   Raises:
     ValueError: the card lacks "generative", its "scales" lack the scale of
       `kwargs`, or JSON cannot hold it.
-    EnhanceError: the variables are not the module's, at one of its scales.
+    EnhanceError: the variables are not the module's, at one of its scales, or
+      too large for float16.
   """
   from safetensors.numpy import save
 
   if not isinstance(card.get("generative"), bool):
     raise ValueError('a model card needs "generative": True or False')
   module = registry.build(registry.GENERATORS, model, "generator", **kwargs)
-  tensors = flatten(variables)
+  whole = flatten(variables)
+  tensors = _halved(whole) if half else whole
   scales = card.get("scales", [module.scale])
   if module.scale not in scales:
     raise ValueError(f'"scales" {scales} lack the scale {module.scale}')
@@ -90,7 +96,7 @@ def save_generator(
       registry.GENERATORS, model, "generator", **{**kwargs, "scale": scale}
     )
     where = f'model "{model}" at scale {scale}'
-    _check_shapes(tensors, expected_shapes(one), where)
+    check_shapes(tensors, expected_shapes(one), where)
   full = {
     "format": cards.FORMAT,
     "model": model,
@@ -99,6 +105,7 @@ def save_generator(
     "channels": module.channels,
     "radius": module.radius,
     **card,
+    "storage": "float16" if half else "float32",
     "versions": versions(),
   }
   text = json.dumps(full, sort_keys=True)
@@ -151,7 +158,7 @@ def load_generator(
       f"{weights_path}: its card asks for a generator that cannot be built: "
       f"{error}"
     ) from error
-  _check_shapes(tensors, expected, str(weights_path))
+  check_shapes(tensors, expected, str(weights_path))
   return Generator(
     model=card["model"],
     kwargs=kwargs,
@@ -177,6 +184,12 @@ def flatten(variables: Variables) -> dict[str, np.ndarray]:
 
 def expected_shapes(module: Any) -> dict[str, tuple[int, ...]]:
   """Name -> shape of every array the module keeps; nothing is computed."""
+  return dict(_traced_shapes(module))
+
+
+# Seconds for a deep network, and asked for more than once on its way to a file.
+@functools.lru_cache(maxsize=8)
+def _traced_shapes(module: Any) -> dict[str, tuple[int, ...]]:
   import jax
   from flax import traverse_util
 
@@ -228,17 +241,38 @@ def write_atomic(path: pathlib.Path, data: bytes) -> None:
     ) from error
 
 
+def _halved(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+  limit = np.finfo(np.float16).max
+  for name, array in tensors.items():
+    if np.abs(array).max(initial=0) > limit:
+      raise errors.EnhanceError(
+        f"{name} has values beyond float16's {limit:g}; store float32"
+      )
+  return {name: array.astype(np.float16) for name, array in tensors.items()}
+
+
 def _paths(path: str | os.PathLike) -> tuple[pathlib.Path, pathlib.Path]:
   # Not with_suffix: "generator.pixel" has a dot of its own.
   text = os.fspath(path).removesuffix(SUFFIX)
   return pathlib.Path(text + SUFFIX), pathlib.Path(text + ".json")
 
 
-def _check_shapes(
+def check_shapes(
   tensors: Mapping[str, np.ndarray],
   expected: Mapping[str, tuple[int, ...]],
   where: str,
 ) -> None:
+  """Compares names and shapes.
+
+  Args:
+    tensors: what is there.
+    expected: name -> shape, all that should be there.
+    where: what was read, for messages.
+
+  Raises:
+    EnhanceError: they differ; what is missing, unexpected or of another shape
+      is listed.
+  """
   missing = sorted(set(expected) - set(tensors))
   unexpected = sorted(set(tensors) - set(expected))
   shapes = [
