@@ -100,24 +100,24 @@ def _arguments() -> argparse.Namespace:
       parser.error(f"--{name}={getattr(args, name)}: wanted at least 1")
   if args.crop % 16:
     parser.error(f"--crop={args.crop}: wanted a multiple of 16")
-  if args.threads and not 1 <= args.threads <= len(_cores()):
-    parser.error(f"--threads={args.threads}: wanted 1 to {len(_cores())}")
+  if args.threads and not 1 <= args.threads <= len(cores()):
+    parser.error(f"--threads={args.threads}: wanted 1 to {len(cores())}")
   return args
 
 
-def _cores() -> list[int]:
+def cores() -> list[int]:
   """The cores that a process may be pinned to; none where nothing can be."""
   if not hasattr(os, "sched_getaffinity"):
     return []
   return sorted(os.sched_getaffinity(0))
 
 
-def _run(module: str, settings: dict[str, Any], cache: str) -> dict | str:
+def run(module: str, settings: dict[str, Any], cache: str) -> dict | str:
   """One round of a contender: its numbers, or the last line of its failure."""
   pin = None
   if settings["threads"]:
-    cores = _cores()[: settings["threads"]]
-    pin = functools.partial(os.sched_setaffinity, 0, cores)
+    chosen = cores()[: settings["threads"]]
+    pin = functools.partial(os.sched_setaffinity, 0, chosen)
   done = subprocess.run(
     [sys.executable, "-m", module, json.dumps(settings)],
     cwd=ROOT,
@@ -149,7 +149,7 @@ def _rounds(
       if name in failures:
         continue
       module, variant = CONTENDERS[name]
-      result = _run(module, {**vars(args), "variant": variant}, cache)
+      result = run(module, {**vars(args), "variant": variant}, cache)
       if isinstance(result, str):
         failures[name] = result
         continue
@@ -163,7 +163,7 @@ def _rounds(
   return results, failures
 
 
-def _median(rows: list[dict] | None, key: str) -> float:
+def median(rows: list[dict] | None, key: str) -> float:
   """Over the quiet rounds, or all where none was quiet.
 
   Memory: over all rounds but the first, which compiles and has its own column.
@@ -177,9 +177,10 @@ def _median(rows: list[dict] | None, key: str) -> float:
   return statistics.median(row[key] for row in chosen or rows)
 
 
-def _ratio(rows: list[dict], other: list[dict] | None, key: str) -> str:
-  ratio = _median(rows, key) / (_median(other, key) or float("nan"))
-  return "-" if ratio != ratio else f"{ratio:.2f}"
+def ratio(rows: list[dict], other: list[dict] | None, key: str) -> str:
+  """How many times what another contender took; "-" where that is unknown."""
+  quotient = median(rows, key) / (median(other, key) or float("nan"))
+  return "-" if quotient != quotient else f"{quotient:.2f}"
 
 
 def _table(results: dict[str, list[dict]], batch: int) -> str:
@@ -189,20 +190,20 @@ def _table(results: dict[str, list[dict]], batch: int) -> str:
     heads += [f"time/{peer}", f"CPU/{peer}", f"memory/{peer}"]
   lines = [heads, ["---"] * len(heads)]
   for name, rows in results.items():
-    ms, device = _median(rows, "ms"), _median(rows, "device_mb")
+    ms, device = median(rows, "ms"), median(rows, "device_mb")
     line = [
       name,
       f"{batch * 1e3 / ms:.2f}",
       f"{ms:.0f}",
-      f"{_median(rows, 'cpu_s'):.2f}",
-      f"{_median(rows, 'rss_mb'):.0f}",
+      f"{median(rows, 'cpu_s'):.2f}",
+      f"{median(rows, 'rss_mb'):.0f}",
       f"{rows[0]['rss_mb']:.0f}",
       f"{device:.0f}" if device else "-",
     ]
     memory = "device_mb" if device else "rss_mb"
     for peer in (EAGER, COMPILED):
       other = results.get(peer)
-      line += [_ratio(rows, other, key) for key in ("ms", "cpu_s", memory)]
+      line += [ratio(rows, other, key) for key in ("ms", "cpu_s", memory)]
     lines.append(line)
   return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -218,7 +219,7 @@ def _report(
   print(
     f"SRGAN training step: batch {args.batch}, HR {args.crop}x{args.crop}, "
     f"{args.dtype}, width {args.width}, {args.blocks} blocks, "
-    f"{args.threads or len(_cores()) or 'all'} threads; {args.rounds} rounds "
+    f"{args.threads or len(cores()) or 'all'} threads; {args.rounds} rounds "
     f"of {args.steps} steps, medians"
   )
   print("VGG19 has random weights and the inputs are arbitrary: speed only")
@@ -239,7 +240,7 @@ def _report(
     print("no peer was measured: --no-torch, or PyTorch is not installed")
   for name in (OURS, LOADER):
     if name in results:
-      share = _median(results[name], "wait_share")
+      share = median(results[name], "wait_share")
       print(f"{name}: {share:.2%} of the time is spent waiting for data")
   print("the table is on stdout, the rounds on stderr; no file is written")
 

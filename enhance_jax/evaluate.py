@@ -112,13 +112,11 @@ def _source(
       "FILE.safetensors, or --outputs=DIR of ready results"
     )
   if flags.outputs is None:
+    policy = engine.Policy(
+      tile=flags.tile, ensemble=flags.ensemble, consistent=flags.consistent
+    )
     upscaler = engine.open_model(
-      flags.model,
-      flags.workdir,
-      flags.scale,
-      flags.tile,
-      ensemble=flags.ensemble,
-      consistent=flags.consistent,
+      flags.model, flags.workdir, flags.scale, policy
     )
     return upscaler, upscaler.scale, upscaler.name
   if flags.ensemble or flags.consistent:

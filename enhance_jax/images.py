@@ -20,12 +20,13 @@ from enhance_jax.picture_reader import (
   picture_size,
   read_picture,
 )
-from enhance_jax.picture_writer import write_picture
+from enhance_jax.picture_writer import PictureFile, write_picture
 
 __all__ = [
   "MAX_PIXELS",
   "SUFFIXES",
   "Picture",
+  "PictureFile",
   "list_pictures",
   "luma",
   "luma_uint8",

@@ -1,17 +1,23 @@
-"""Writing picture files: whole or not at all, with nothing silently lost."""
+"""Writing picture files: whole or not at all, with nothing silently lost.
 
+PNG and TIFF files are written row by row, the others as wholes.
+"""
+
+import contextlib
 import io
 import os
 import pathlib
 import secrets
 import struct
-import zlib
+from collections.abc import Iterator
+from typing import IO, Any
 
 import numpy as np
 from PIL import Image
 
 from enhance_jax.errors import EnhanceError
 from enhance_jax.picture_reader import SUFFIXES, PathLike, Picture
+from enhance_jax.picture_rows import PngRows, Rows, Sheet, TiffRows
 
 
 def write_picture(
@@ -22,39 +28,162 @@ def write_picture(
   Args:
     path: .png, .jpg, .jpeg, .webp, .tif, .tiff or .bmp; an existing file is
       replaced.
-    picture: written with its depth, alpha, colour profile and EXIF.
+    picture: written with its depth, alpha, colour profile, EXIF and XMP; its
+      text goes into PNG files, and no other format has room for it.
     quality: 1..100 of JPEG and WebP.
 
   Raises:
     EnhanceError: the format cannot hold the picture without loss of depth,
       alpha or metadata, or the disk refuses.
   """
-  path = pathlib.Path(path)
-  _check_writable(path, picture)
-  try:
-    data = _encode(SUFFIXES[path.suffix.lower()], picture, quality)
-  except (OSError, ValueError, OverflowError, struct.error) as error:
-    raise EnhanceError(
-      f"{path}: cannot be encoded ({error}); .png takes any picture"
-    ) from error
-  temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-  try:
+  height, width = picture.pixels.shape[:2]
+  with PictureFile(path, picture, (height, width), quality=quality) as file:
+    file.write(picture.pixels)
+
+
+class PictureFile:
+  """A picture file that takes its rows from the top, some at a time.
+
+  A context: at its end the file takes its name, or, where something was
+  raised, there is none and an older file of that name stays.
+  """
+
+  def __init__(
+    self,
+    path: PathLike,
+    like: Picture,
+    size: tuple[int, int],
+    *,
+    quality: int = 95,
+  ):
+    """Checks what can be checked before the work; opens nothing yet.
+
+    Args:
+      path: as of `write_picture`.
+      like: channels, depth and metadata of what will be written.
+      size: its height and width.
+      quality: 1..100 of JPEG and WebP.
+
+    Raises:
+      EnhanceError: the format cannot hold such a picture.
+    """
+    self._path = pathlib.Path(path)
+    pixels = like.pixels
+    self._sheet = Sheet(
+      *size,
+      pixels.shape[2],
+      pixels.dtype,
+      like.icc,
+      like.exif,
+      like.xmp,
+      like.text,
+    )
+    self._kind = _check_writable(self._path, self._sheet)
+    self._quality = quality
+    self._temporary = self._path.with_name(
+      f".{self._path.name}.{secrets.token_hex(4)}.tmp"
+    )
+    self._done = 0
+
+  def __enter__(self) -> "PictureFile":
+    with self._refusals():
+      self._file = self._temporary.open("xb")
+      self._rows = self._open()
+    return self
+
+  def write(self, rows: np.ndarray) -> None:
+    """Takes the next rows, [some, W, C].
+
+    Raises:
+      EnhanceError: the disk or the format refuses.
+    """
+    with self._refusals():
+      self._rows.write(rows)
+    self._done += len(rows)
+
+  def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
     try:
-      with temporary.open("xb") as file:
-        file.write(data)
-      os.replace(temporary, path)
-    except BaseException:
-      temporary.unlink(missing_ok=True)
+      if kind is None:
+        if self._done != self._sheet.height:
+          raise ValueError(f"{self._done} of {self._sheet.height} rows came")
+        with self._refusals():
+          self._rows.close()
+          self._file.close()
+          os.replace(self._temporary, self._path)
+    finally:
+      self._discard()
+
+  def _open(self) -> Rows:
+    if self._kind == "PNG":
+      return PngRows(self._file, self._sheet)
+    if self._kind == "TIFF":
+      return TiffRows(self._file, self._sheet)
+    return _Whole(self._file, self._sheet, self._kind, self._quality)
+
+  @contextlib.contextmanager
+  def _refusals(self) -> Iterator[None]:
+    """Says in whose name the disk or an encoder refused; cleans up."""
+    try:
+      yield
+    except EnhanceError:
       raise
-  except OSError as error:
-    reason = error.strerror or error
-    raise EnhanceError(
-      f"{path}: cannot be written ({reason}); check that the folder exists, "
-      "may be written to and has room"
-    ) from error
+    except (_EncodingError, ValueError, OverflowError, struct.error) as error:
+      self._discard()
+      raise EnhanceError(
+        f"{self._path}: cannot be encoded ({error}); .png takes any picture"
+      ) from error
+    except OSError as error:
+      self._discard()
+      reason = error.strerror or error
+      raise EnhanceError(
+        f"{self._path}: cannot be written ({reason}); check that the folder "
+        "exists, may be written to and has room"
+      ) from error
+    except BaseException:
+      self._discard()
+      raise
+
+  def _discard(self) -> None:
+    """Closes and removes what was begun; nothing where it has its name."""
+    with contextlib.suppress(OSError, AttributeError):
+      self._file.close()
+    self._temporary.unlink(missing_ok=True)
 
 
-def _check_writable(path: pathlib.Path, picture: Picture) -> None:
+class _EncodingError(Exception):
+  """An encoder's refusal, which Pillow reports as an error of the disk."""
+
+
+class _Whole:
+  """A file of a format that Pillow writes as a whole."""
+
+  def __init__(self, file: IO[bytes], sheet: Sheet, kind: str, quality: int):
+    self._file, self._sheet = file, sheet
+    self._kind, self._quality = kind, quality
+    self._pixels = np.empty((0, sheet.width, sheet.channels), sheet.dtype)
+    self._done = 0
+
+  def write(self, rows: np.ndarray) -> None:
+    sheet = self._sheet
+    if len(rows) == sheet.height:
+      self._pixels = rows
+      return
+    if not self._done:
+      shape = (sheet.height, sheet.width, sheet.channels)
+      self._pixels = np.empty(shape, sheet.dtype)
+    self._pixels[self._done : self._done + len(rows)] = rows
+    self._done += len(rows)
+
+  def close(self) -> None:
+    try:
+      data = _encode(self._kind, self._sheet, self._pixels, self._quality)
+    except OSError as error:
+      raise _EncodingError(str(error)) from error
+    self._file.write(data)
+
+
+def _check_writable(path: pathlib.Path, sheet: Sheet) -> str:
+  """The format, which can hold all of the picture."""
   kind = SUFFIXES.get(path.suffix.lower())
   if kind is None:
     raise EnhanceError(
@@ -62,108 +191,36 @@ def _check_writable(path: pathlib.Path, picture: Picture) -> None:
       f"{', '.join(sorted(SUFFIXES))}"
     )
   lost = []
-  wide = picture.pixels.dtype == np.uint16
+  wide = sheet.dtype == np.uint16
   if wide and kind not in ("PNG", "TIFF"):
     lost.append("16 bits")
-  if picture.pixels.shape[2] in (2, 4) and kind in ("JPEG", "BMP"):
+  if sheet.channels in (2, 4) and kind in ("JPEG", "BMP"):
     lost.append("alpha")
-  elif picture.pixels.shape[2] == 2 and kind == "TIFF" and wide:
+  elif sheet.channels == 2 and kind == "TIFF" and wide:
     # Few programs read such files, Pillow among those that do not.
     lost.append("16-bit gray with alpha")
   if kind == "BMP":
-    lost += ["a colour profile"] * bool(picture.icc)
-    lost += ["EXIF"] * bool(picture.exif)
+    lost += ["a colour profile"] * bool(sheet.icc)
+    lost += ["EXIF"] * bool(sheet.exif)
+    lost += ["XMP"] * bool(sheet.xmp)
   if lost:
     raise EnhanceError(
       f"{path}: {kind} cannot hold {' or '.join(lost)} of this picture; write "
       "a .png, or take that away first"
     )
+  return kind
 
 
-def _encode(kind: str, picture: Picture, quality: int) -> bytes:
-  pixels, icc, exif = picture.pixels, picture.icc, picture.exif
-  if kind == "TIFF":
-    return _encode_tiff(pixels, icc, exif)
-  if pixels.dtype == np.uint16:
-    return _encode_wide_png(pixels, icc, exif)
+def _encode(kind: str, sheet: Sheet, pixels: np.ndarray, quality: int) -> bytes:
   options = {}
   if kind in ("JPEG", "WEBP"):
     options["quality"] = quality
   if kind == "JPEG":
     # Halved chroma would throw away what a network has just restored.
     options["subsampling"] = 0
-  if icc:
-    options["icc_profile"] = icc
-  if exif:
-    options["exif"] = exif
+  given = {"icc_profile": sheet.icc, "exif": sheet.exif, "xmp": sheet.xmp}
+  options.update({key: value for key, value in given.items() if value})
   buffer = io.BytesIO()
-  one_channel = pixels.shape[2] == 1
-  image = Image.fromarray(pixels[..., 0] if one_channel else pixels)
+  image = Image.fromarray(pixels[..., 0] if sheet.channels == 1 else pixels)
   image.save(buffer, kind, **options)
   return buffer.getvalue()
-
-
-def _chunk(name: bytes, data: bytes) -> bytes:
-  check = zlib.crc32(name + data)
-  return struct.pack(">I", len(data)) + name + data + struct.pack(">I", check)
-
-
-def _encode_wide_png(
-  pixels: np.ndarray, icc: bytes | None, exif: bytes | None
-) -> bytes:
-  """A 16-bit PNG file (ISO/IEC 15948) of uint16 [H, W, 1..4]."""
-  height, width, channels = pixels.shape
-  color_type = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
-  head = struct.pack(">IIBBBBB", width, height, 16, color_type, 0, 0, 0)
-  rows = pixels.astype(">u2").reshape(height, -1).view(np.uint8)
-  step = 2 * channels
-  # Filter 1: each byte minus the same byte of the pixel to its left.
-  filtered = np.empty((height, 1 + rows.shape[1]), np.uint8)
-  filtered[:, 0] = 1
-  filtered[:, 1 : 1 + step] = rows[:, :step]
-  filtered[:, 1 + step :] = rows[:, step:] - rows[:, :-step]
-  chunks = [b"\x89PNG\r\n\x1a\n", _chunk(b"IHDR", head)]
-  if icc:
-    chunks.append(_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc)))
-  if exif:
-    chunks.append(_chunk(b"eXIf", exif.removeprefix(b"Exif\0\0")))
-  chunks.append(_chunk(b"IDAT", zlib.compress(filtered.tobytes())))
-  chunks.append(_chunk(b"IEND", b""))
-  return b"".join(chunks)
-
-
-def _encode_tiff(
-  pixels: np.ndarray, icc: bytes | None, exif: bytes | None
-) -> bytes:
-  """A Deflate TIFF file of uint8 or uint16 [H, W, 1..4], one strip."""
-  height, width, channels = pixels.shape
-  bits = 8 * pixels.dtype.itemsize
-  # Predictor 2: each sample minus the sample of the pixel to its left.
-  samples = pixels.copy()
-  samples[:, 1:] -= pixels[:, :-1]
-  little = samples.astype(samples.dtype.newbyteorder("<"))
-  strip = zlib.compress(little.tobytes())
-  tags = Image.Exif()
-  if exif:
-    tags.load(exif)
-  tags.endian = "<"
-  tags.update(
-    {
-      256: width,
-      257: height,
-      258: (bits,) * channels,
-      259: 8,  # compression: Deflate
-      262: 2 if channels >= 3 else 1,  # photometric: RGB or black is zero
-      273: 0,  # strip offset: Pillow adds the end of the directory
-      277: channels,
-      278: height,
-      279: len(strip),
-      284: 1,  # samples interleaved
-      317: 2,  # horizontal predictor
-    }
-  )
-  if channels in (2, 4):
-    tags[338] = 2  # the extra sample is alpha, not premultiplied
-  if icc:
-    tags[34675] = icc
-  return tags.tobytes().removeprefix(b"Exif\0\0") + strip

@@ -48,7 +48,7 @@ class Mixture(engine.Tiled):
       a.scale,
       max(a.radius, b.radius),
       {"generative": a.generative or b.generative},
-      min(a.tile, b.tile),
+      a.tile,
     )
     self._ends, self._alpha = (a, b), alpha
 

@@ -44,3 +44,46 @@ def test_a_crop_that_the_networks_cannot_take_is_refused():
   )
   assert done.returncode == 2
   assert "--crop=50: wanted a multiple of 16" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("film", [False, True])
+def test_inference_is_measured_without_a_peer(tmp_path, film):
+  flags = ["--frames", "--batch=1"] if film else ["--sides=16,24"]
+  done = subprocess.run(
+    [
+      sys.executable,
+      "benchmarks/inference.py",
+      "--no-peers",
+      "--networks=espcn",
+      "--rounds=1",
+      *flags,
+    ],
+    cwd=runs.ROOT,
+    env=runs.environment(tmp_path),
+    capture_output=True,
+    text=True,
+  )
+  assert done.returncode == 0, done.stdout + done.stderr
+  if film:
+    assert "frames/s of 480x270 -> 1920x1080" in done.stdout
+    assert "GFLOP" in done.stdout and "roofline of cpu is not" in done.stdout
+    return
+  rows = [line.split("|") for line in done.stdout.splitlines() if "|" in line]
+  assert [row[1].strip() for row in rows[2:]] == [
+    "espcn, 16x16",
+    "espcn, 24x24",
+  ]
+  assert all(row[2].strip() == "ours" and float(row[4]) > 0 for row in rows[2:])
+
+
+def test_a_network_that_is_not_measured_is_refused():
+  done = subprocess.run(
+    [sys.executable, "benchmarks/inference.py", "--networks=vgg"],
+    cwd=runs.ROOT,
+    capture_output=True,
+    text=True,
+  )
+  assert (
+    done.returncode == 2 and "--networks=vgg: wanted some of" in done.stderr
+  )

@@ -39,8 +39,8 @@ def test_every_generator_is_here():
   assert set(OPTIONS) == set(registry.GENERATORS)
 
 
-@pytest.mark.parametrize("name", OPTIONS)
-def test_tiles_equal_the_whole(name):
+def untrained(name):
+  """A generator of a family with weights that let everything through."""
   module = registry.build(registry.GENERATORS, name, **OPTIONS[name])
   rng = np.random.default_rng(0)
   flat = {}
@@ -49,11 +49,23 @@ def test_tiles_equal_the_whole(name):
     values = start + 0.3 * rng.uniform(-1, 1, shape)
     flat[key] = values.astype(np.float32)
   variables = traverse_util.unflatten_dict(flat, sep="/")
-  bundle = zoo.Generator(name, OPTIONS[name], module, variables, {}, "")
+  return zoo.Generator(name, OPTIONS[name], module, variables, {}, "")
+
+
+def whole_of(generator, x):
+  """What the network makes of the picture at once."""
+  apply = jax.jit(functools.partial(generator.module.apply, train=False))
+  return np.asarray(apply(generator.variables, jnp.asarray(x)[None]))[0]
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_tiles_equal_the_whole(name):
+  generator = untrained(name)
+  module = generator.module
+  rng = np.random.default_rng(0)
   x = rng.random((37, 61, module.channels), np.float32)
-  apply = jax.jit(functools.partial(module.apply, train=False))
-  whole = np.asarray(apply(variables, jnp.asarray(x)[None]))[0]
-  upscaler = engine.Upscaler(bundle, tile=7)
+  whole = whole_of(generator, x)
+  upscaler = engine.Upscaler(generator, tile=7)
   tiles = []
   parts = upscaler.upscale(x, on_tile=lambda done, count: tiles.append(count))
   assert (

@@ -1,16 +1,22 @@
 """The upscalers: a generator network, or an interpolation."""
 
-import functools
+import contextlib
+import math
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from enhance_jax import images, resample, zoo
+from enhance_jax import zoo
 from enhance_jax.inference import tiled
 from enhance_jax.models import classical
 
 # Gray of an RGB result whose input was gray: full range, neutral stays put.
 GRAY = np.asarray((0.299, 0.587, 0.114), np.float32)
+
+# LR pixels of all windows that an accelerator is given at once. Processors gain
+# nothing by more than one window.
+_BATCH_PIXELS = 1 << 18
 
 
 class Upscaler(tiled.Tiled):
@@ -18,6 +24,7 @@ class Upscaler(tiled.Tiled):
 
   A gray picture goes through an RGB network as three equal channels. A colour
   picture goes through a gray network as luma, its chroma is interpolated.
+  Several windows are spread over the local devices.
   """
 
   def __init__(
@@ -26,19 +33,22 @@ class Upscaler(tiled.Tiled):
     *,
     tile: int | None = None,
     name: str | None = None,
+    shard_rows: bool = False,
   ):
-    """Puts the bundle's variables on the device.
+    """Takes a generator; its variables go to the device when they are needed.
 
     Args:
       bundle: of `zoo.load_generator`, or made in memory.
-      tile: LR pixels a side; None takes 192, less where memory is short.
+      tile: LR pixels a side; None chooses by radius and memory.
       name: for tables and messages; the model's name by default.
+      shard_rows: split each window by rows over the local devices, in place of
+        giving each device windows of its own.
     """
-    import jax
-
     self._module = bundle.module
-    # Through the host: the trainer's copy may be spread over a mesh.
-    self._variables = jax.device_put(jax.device_get(dict(bundle.variables)))
+    self._bundle = bundle
+    self._placed: dict[bool, Any] = {}
+    self._shard_rows = shard_rows
+    self._batch_pixels = _BATCH_PIXELS
     super().__init__(
       name or bundle.model,
       bundle.module.scale,
@@ -48,30 +58,94 @@ class Upscaler(tiled.Tiled):
       bundle.sha256,
       getattr(bundle.module, "multiple", 1),
     )
+    if shard_rows:
+      import jax
+
+      self.row_step = math.lcm(self.multiple, len(jax.local_devices()))
 
   def enlarge(self, window: np.ndarray) -> np.ndarray:
     """See `tiled.Tiled.enlarge`."""
-    channels, wanted = window.shape[-1], self._module.channels
-    if channels == wanted:
-      return self._network(window)
-    if channels == 1:
-      rgb = self._network(np.repeat(window, 3, axis=-1))
-      return (rgb @ GRAY)[..., None]
-    ycbcr = images.rgb_to_ycbcr(window)
-    chroma = resample.resize(ycbcr[..., 1:], scale=self.scale)
-    sr = np.concatenate([self._network(ycbcr[..., :1]), chroma], axis=-1)
-    return images.ycbcr_to_rgb(sr).astype(np.float32)
+    return self.begin(window[None], np.dtype(np.float32))()[0]
 
-  def _network(self, window: np.ndarray) -> np.ndarray:
+  def batch(self, count: int, pixels: int) -> int:
+    """See `tiled.Tiled.batch`."""
+    import jax
+
+    devices = jax.local_devices()
+    if count == 1 or self._shard_rows:
+      return 1
+    each = 1
+    if devices[0].platform != "cpu":
+      each = max(1, self._batch_pixels // pixels)
+    return len(devices) * min(each, -(-count // len(devices)))
+
+  def prepare(
+    self, shape: tuple[int, ...], source: np.dtype, target: np.dtype
+  ) -> None:
+    """See `tiled.Tiled.prepare`."""
+    from enhance_jax.inference import programs
+
+    with self._memory_errors(shape):
+      program, _, layout = self._program(shape, source, target)
+    programs.check_memory(program, shape, layout)
+
+  def begin(
+    self, windows: np.ndarray, dtype: np.dtype
+  ) -> Callable[[], np.ndarray]:
+    """See `tiled.Tiled.begin`."""
+    with self._memory_errors(windows.shape):
+      program, variables, _ = self._program(windows.shape, windows.dtype, dtype)
+      result, bad = program(variables, windows)
+
+    def fetch() -> np.ndarray:
+      with self._memory_errors(windows.shape):
+        counts = np.asarray(bad)
+        if counts.any():
+          place = int(np.argmax(counts > 0))
+          raise tiled.NotFiniteError(place, int(counts[place]))
+        return np.asarray(result)
+
+    return fetch
+
+  def _program(
+    self, shape: tuple[int, ...], source: np.dtype, target: np.dtype
+  ) -> tuple[Any, Any, str]:
+    """The program for a batch, the variables where it wants them, its layout.
+
+    A window that cannot be split stays on one device.
+    """
+    import jax
+
+    from enhance_jax.inference import programs
+
+    count, layout = len(jax.local_devices()), "one"
+    if count > 1 and self._shard_rows and not shape[1] % count:
+      layout = "rows"
+    elif count > 1 and not self._shard_rows and not shape[0] % count:
+      layout = "windows"
+    alone = layout == "one"
+    if alone not in self._placed:
+      # Through the host: the trainer's copy may be spread over a mesh.
+      variables = jax.device_get(dict(self._bundle.variables))
+      place = programs.sharding(layout, whole=True)
+      self._placed[alone] = jax.device_put(variables, place)
+    variables = self._placed[alone]
+    program = programs.of(self._module).get(
+      variables, shape, (source, target), layout
+    )
+    return program, variables, layout
+
+  @contextlib.contextmanager
+  def _memory_errors(self, shape: tuple[int, ...]) -> Iterator[None]:
+    """Tells a device that is full from all other failures."""
     import jax
 
     try:
-      program = _compile(self._module, window.shape)
-      _check_memory(program, self._variables)
-      return np.asarray(program(self._variables, window[None]))[0]
+      yield
     except jax.errors.JaxRuntimeError as error:
       if "RESOURCE_EXHAUSTED" not in str(error):
         raise
+      self._batch_pixels = math.prod(shape[:3]) // 4
       raise tiled.OutOfMemoryError(str(error).splitlines()[0]) from error
 
 
@@ -88,53 +162,12 @@ class Interpolation(tiled.Tiled):
     """See `tiled.Tiled.enlarge`."""
     return classical.upscale(self._kind, window, self.scale)
 
-  def _enlarge_uint8(self, window: np.ndarray) -> np.ndarray:
-    return classical.upscale_uint8(self._kind, window, self.scale)
-
-
-@functools.lru_cache(maxsize=32)
-def _compile(module: Any, shape: tuple[int, int, int]) -> Any:
-  """The module's program for one window [h, w, C], shared by its weights."""
-  import jax
-
-  def forward(variables: Any, lr: jax.Array) -> jax.Array:
-    return module.apply(variables, lr, train=False).astype(np.float32)
-
-  lr = jax.ShapeDtypeStruct((1, *shape), np.float32)
-  variables = jax.eval_shape(
-    lambda key, x: module.init(key, x, train=False), jax.random.key(0), lr
-  )
-  return jax.jit(forward).lower(variables, lr).compile()
-
-
-def _check_memory(program: Any, variables: Any) -> None:
-  """Refuses a program that needs more memory than the machine has left.
-
-  Accelerators say so themselves; a host would be killed by its system.
-  """
-  analysis = program.memory_analysis()
-  free = _free_host_bytes(variables)
-  if analysis is None or free is None:
-    return
-  need = analysis.temp_size_in_bytes + analysis.output_size_in_bytes
-  if need > 0.9 * free:
-    raise tiled.OutOfMemoryError(
-      f"{need / 2**20:.0f} MiB needed, {free / 2**20:.0f} MiB free"
-    )
-
-
-def _free_host_bytes(variables: Any) -> int | None:
-  """Free main memory where the variables live in it; None if not known."""
-  import jax
-
-  leaves = jax.tree.leaves(variables)
-  # Interpolation as a network has no variables to ask.
-  device = next(iter(leaves[0].devices())) if leaves else jax.devices()[0]
-  if device.platform != "cpu":
-    return None
-  try:
-    with open("/proc/meminfo", encoding="ascii") as file:
-      fields = dict(line.split(":", 1) for line in file)
-    return int(fields["MemAvailable"].split()[0]) * 1024
-  except (OSError, KeyError, ValueError):
-    return None
+  def begin(
+    self, windows: np.ndarray, dtype: np.dtype
+  ) -> Callable[[], np.ndarray]:
+    """See `tiled.Tiled.begin`."""
+    if windows.dtype == dtype == np.uint8:
+      return lambda: classical.upscale_uint8(
+        self._kind, windows[0], self.scale
+      )[None]
+    return super().begin(windows, dtype)
