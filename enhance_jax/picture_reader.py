@@ -6,10 +6,9 @@ Damaged, hostile and unusual files end in one clear error that names the file.
 import io
 import os
 import pathlib
-import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO
 
 import numpy as np
@@ -24,6 +23,7 @@ from PIL import (
   WebPImagePlugin,
 )
 
+from enhance_jax import picture_metadata as metadata
 from enhance_jax import sixteen_bit
 from enhance_jax.errors import EnhanceError
 
@@ -50,22 +50,6 @@ _OPENERS = (
   (b"MM\0*", TiffImagePlugin.TiffImageFile),
   (b"BM", BmpImagePlugin.BmpImageFile),
 )
-_DECODE_ERRORS = (
-  OSError,
-  SyntaxError,
-  ValueError,
-  TypeError,
-  LookupError,
-  EOFError,
-  ArithmeticError,
-  RuntimeError,
-  struct.error,
-)
-_ORIENTATION = 274
-# Tags of a TIFF file that tell about the picture and not about its storage.
-_KEPT_TIFF_TAGS = frozenset(
-  {270, 271, 272, 282, 283, 296, 305, 306, 315, 33432, 34665, 34853}
-)
 _MODES = {"1": "L", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "YCbCr": "RGB"}
 
 
@@ -78,11 +62,15 @@ class Picture:
       4 RGB and alpha. White is 255 or 65535.
     icc: colour profile, as stored.
     exif: EXIF block; its orientation has been applied and reset to 1.
+    xmp: XMP packet, UTF-8.
+    text: keyword -> text, for PNG's text chunks.
   """
 
   pixels: np.ndarray
   icc: bytes | None = None
   exif: bytes | None = None
+  xmp: bytes | None = None
+  text: Mapping[str, str] = field(default_factory=dict)
 
   def __post_init__(self) -> None:
     """Refuses arrays that no picture file could hold."""
@@ -140,13 +128,29 @@ def read_picture(path: PathLike, *, max_pixels: int = MAX_PIXELS) -> Picture:
       image.load()
       pixels = _pixels(image)
     icc = None if image.mode == "CMYK" else image.info.get("icc_profile")
-    exif, orientation = _exif(image)
+    exif, orientation = metadata.exif(image)
     pixels = np.ascontiguousarray(_upright(pixels, orientation))
-    return Picture(pixels, icc, exif)
+    xmp, text = metadata.xmp(image), metadata.text(image)
+    return Picture(pixels, icc, exif, xmp, text)
 
 
 def picture_size(path: PathLike) -> tuple[int, int]:
   """(height, width) of the upright picture, read from the header alone."""
+  with _header(path) as image:
+    width, height = image.size
+    turned = metadata.orientation(image) in (5, 6, 7, 8)
+    return (width, height) if turned else (height, width)
+
+
+def read_remarks(path: PathLike) -> tuple[bytes | None, dict[str, str]]:
+  """(XMP packet, PNG's text) of a picture file; its pixels are not decoded."""
+  with _header(path) as image:
+    return metadata.xmp(image), metadata.text(image)
+
+
+@contextmanager
+def _header(path: PathLike) -> Iterator[ImageFile.ImageFile]:
+  """The picture file opened, all its metadata read, nothing decoded."""
   path = pathlib.Path(path)
   try:
     file = path.open("rb")
@@ -154,17 +158,9 @@ def picture_size(path: PathLike) -> tuple[int, int]:
     raise _unreadable(path, error) from error
   with file, _naming(path):
     image = _open(file, None)
-    width, height = image.size
-    if image.format == "TIFF":
-      return height, width
-    if image.format == "PNG" and "exif" not in image.info:
-      image.info["exif"] = _late_png_exif(file)
-    try:
-      # PNG's own getexif would decode the picture to look behind it.
-      orientation = Image.Image.getexif(image).get(_ORIENTATION, 1)
-    except _DECODE_ERRORS:
-      orientation = 1
-    return (width, height) if orientation in (5, 6, 7, 8) else (height, width)
+    if image.format == "PNG":
+      image = _open(metadata.png_without_pixels(file), None)
+    yield image
 
 
 def list_pictures(folder: PathLike) -> list[pathlib.Path]:
@@ -199,7 +195,7 @@ def _naming(path: pathlib.Path) -> Iterator[None]:
     raise EnhanceError(
       f"{path}: {error} Cut it in pieces, or save it as PNG"
     ) from error
-  except _DECODE_ERRORS as error:
+  except metadata.DECODE_ERRORS as error:
     raise EnhanceError(
       f"{path}: damaged, truncated or of an unsupported kind ({error}); get a "
       "good copy of the file, or save it as PNG"
@@ -289,41 +285,6 @@ def _cmyk_to_rgb(image: Image.Image) -> Image.Image:
         outputMode="RGB",
       )
   return converted or image.convert("RGB")
-
-
-def _exif(image: Image.Image) -> tuple[bytes | None, int]:
-  """The EXIF block with orientation 1, and the orientation it had."""
-  try:
-    tags = image.getexif()
-    orientation = tags.get(_ORIENTATION, 1)
-    if image.format == "TIFF":
-      # Pillow turns TIFF pictures itself, and reports storage tags as EXIF.
-      kept = Image.Exif()
-      for tag in sorted(_KEPT_TIFF_TAGS & set(tags)):
-        is_block = tag in (34665, 34853)
-        kept[tag] = dict(tags.get_ifd(tag)) if is_block else tags[tag]
-      return (kept.tobytes() if len(kept) else None), 1
-    if not len(tags):
-      return None, 1
-    if orientation == 1 and "exif" in image.info:
-      return image.info["exif"], 1
-    if _ORIENTATION in tags:
-      tags[_ORIENTATION] = 1
-    return tags.tobytes(), orientation
-  except _DECODE_ERRORS:
-    # Damaged EXIF says nothing; the pixels are still good.
-    return None, 1
-
-
-def _late_png_exif(file: IO[bytes]) -> bytes:
-  """The EXIF chunk of a PNG file wherever it is, without decoding; or b""."""
-  file.seek(8)
-  while len(head := file.read(8)) == 8:
-    length, name = struct.unpack(">I4s", head)
-    if name == b"eXIf":
-      return b"Exif\0\0" + file.read(length)
-    file.seek(length + 4, os.SEEK_CUR)
-  return b""
 
 
 def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:

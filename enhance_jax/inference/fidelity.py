@@ -14,13 +14,15 @@ import numpy as np
 from enhance_jax import errors, images, resample
 from enhance_jax.inference import tiled, tiling
 
-# As many as the sparse-coding method takes (Yang et al., IEEE TIP 2010).
-ITERATIONS = 20
+# More gains little: what is left is where a picture reaches black or white.
+ROUNDS = 5
+# LR-PSNR at which rounds end; rounding to 8 bits leaves 70 dB at best.
+ENOUGH = 60.0
+# LR pixels a side that are treated at a time.
+_TILE = 192
 # LR pixels that MATLAB's bicubic reaches, making small as well as large.
 _REACH = 2
-# What a corrected picture can be given out as.
-_AS_TYPE: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-  "float32": lambda x: x,
+_ROUNDED: dict[str, Callable[[np.ndarray], np.ndarray]] = {
   "uint8": images.to_uint8,
   "uint16": images.to_uint16,
 }
@@ -48,6 +50,7 @@ class Ensemble(tiled.Tiled):
       inner.card,
       inner.tile,
       inner.sha256,
+      inner.multiple,
     )
     self._inner = inner
 
@@ -66,23 +69,27 @@ class Ensemble(tiled.Tiled):
 
 @dataclasses.dataclass(frozen=True)
 class Agreement:
-  """LR-PSNR of the float picture (peak 1, all pixels and channels), in dB.
+  """LR-PSNR (peak 1, all pixels and channels), in dB, clipped to [0, 1].
+
+  The result is made small by MATLAB's bicubic in float and not rounded again.
 
   Attributes:
     before: of the upscaler's own result.
-    after: of the corrected one.
+    after: of the corrected one, float.
+    written: of the corrected one in the type it is given out in.
   """
 
   before: float
   after: float
+  written: float
 
   def __str__(self) -> str:
     """For a line of a log."""
-    return f"LR-PSNR {self.before:.1f} -> {self.after:.1f} dB"
+    return f"LR-PSNR {self.before:.1f} -> {self.written:.1f} dB"
 
 
 class Consistent(tiled.Engine):
-  """Corrects a result until it agrees with its input; see `back_project`.
+  """Corrects a result until it agrees with its input; see `project`.
 
   The result of the upscaler inside is kept as float32 as a whole, and a few
   float64 arrays of the input's size; the rest goes tile by tile.
@@ -93,19 +100,19 @@ class Consistent(tiled.Engine):
 
   agreement: Agreement | None
 
-  def __init__(self, inner: tiled.Engine, *, iterations: int = ITERATIONS):
+  def __init__(self, inner: tiled.Engine, *, rounds: int = ROUNDS):
     """Takes over name, card and scale of the upscaler inside."""
     super().__init__(
       f"{inner.name} + consistent", inner.scale, inner.card, inner.sha256
     )
     self._inner = inner
-    self._iterations = iterations
+    self._rounds = rounds
     self.agreement = None
 
   def upscale(
     self, x: np.ndarray, *, on_tile: tiled.OnTile | None = None
   ) -> np.ndarray:
-    """See `tiled.Engine.upscale`."""
+    """See `tiled.Engine.upscale`; here the result lies in [0, 1]."""
     return self._run(x, np.float32, on_tile)
 
   def upscale_uint8(
@@ -124,37 +131,35 @@ class Consistent(tiled.Engine):
     self, lr: np.ndarray, dtype: Any, on_tile: tiled.OnTile | None
   ) -> np.ndarray:
     sr = self._inner.upscale(lr, on_tile=on_tile)
-    result, self.agreement = back_project(
-      sr, lr, iterations=self._iterations, dtype=dtype
-    )
+    result, self.agreement = project(sr, lr, rounds=self._rounds, dtype=dtype)
     return result
 
 
-def back_project(
+def project(
   sr: np.ndarray,
   lr: np.ndarray,
   *,
-  iterations: int = ITERATIONS,
+  rounds: int = ROUNDS,
   dtype: Any = np.float32,
-  tile: int = tiled.DEFAULT_TILE,
+  tile: int = _TILE,
 ) -> tuple[np.ndarray, Agreement]:
-  """Iterates x <- x + U(lr - D(x)), D and U MATLAB's bicubic (Irani & Peleg).
+  """x <- x + U (D U)^-1 (lr - D x), clipped; D and U are MATLAB's bicubic.
 
-  Only the residual r = lr - D(x) takes part: after a round it is r - D U r.
-  Therefore all rounds run at LR size, and the sum of their residuals is
-  enlarged and added once. As U and D are linear, that is the same sum. (The
-  sparse-coding network has back-projections of its own, which also smooth.)
+  Before it is clipped x then reduces to lr exactly. Away from the borders U is
+  a multiple of D's transpose, so this is the nearest picture that does (Bahat
+  and Michaeli, CVPR 2020), and where back-projections (Irani and Peleg) would
+  end. What clipping takes away again, further rounds give to the neighbours.
 
   Args:
-    sr: float32 [H, W, C] in [0, 1], H and W one multiple of lr's.
+    sr: float32 [H, W, C] in [0, 1], H and W one multiple of lr's. It is
+      overwritten: it may be too large for a copy.
     lr: float [h, w, C] in [0, 1].
-    iterations: rounds, 0 or more.
-    dtype: of the result; uint8 and uint16 are clipped and rounded, at the end.
-    tile: LR pixels a side that are enlarged and added at a time.
+    rounds: at most so many; none after the LR-PSNR has reached `ENOUGH`.
+    dtype: of the result; uint8 and uint16 are rounded, at the end.
+    tile: LR pixels a side that are treated at a time.
 
   Returns:
-    the picture [H, W, C], and its agreement with lr, before and after, before
-    rounding.
+    the picture [H, W, C] in [0, 1], and its agreement with lr.
 
   Raises:
     EnhanceError: the sizes do not belong together.
@@ -166,42 +171,77 @@ def back_project(
       "wanted sides that are one whole multiple, and equal channels"
     )
   plan = tiling.tiles(*lr.shape[:2], tile=tile, radius=_REACH)
-  residual = lr.astype(np.float64)
   for part in plan:
-    residual[part.kept(1)] -= _shrink(sr, part, scale)
-  before = _decibels(residual)
-  correction = np.zeros_like(residual)
-  for _ in range(iterations):
-    correction += residual
-    residual -= _there_and_back(residual, scale)
+    x = sr[part.kept(scale)]
+    np.clip(x, 0, 1, out=x)
+  residual = _residual(sr, lr, plan)
+  before = after = _decibels(residual)
+  for _ in range(rounds):
+    if after >= ENOUGH:
+      break
+    correction = _solve(residual, scale)
+    for part in plan:
+      large = _resize(correction[part.window].astype(np.float32), scale)
+      x = sr[part.kept(scale)]
+      x += large[part.inside(scale)]
+      np.clip(x, 0, 1, out=x)
+    residual = _residual(sr, lr, plan)
+    after = _decibels(residual)
+  if np.dtype(dtype) == np.float32:
+    return sr, Agreement(before, after, after)
   result = np.empty(sr.shape, dtype)
   for part in plan:
-    large = resample.resize(correction[part.window], scale=scale)
-    x = sr[part.kept(scale)] + large[part.inside(scale)].astype(np.float32)
-    result[part.kept(scale)] = _AS_TYPE[np.dtype(dtype).name](x)
-  return result, Agreement(before, _decibels(residual))
-
-
-def _shrink(sr: np.ndarray, part: tiling.Tile, scale: int) -> np.ndarray:
-  """D(sr) in the part of the LR picture that a tile keeps, as float32."""
-  rows, columns = (
-    slice(s.start * scale, s.stop * scale) for s in (part.rows, part.columns)
+    result[part.kept(scale)] = _ROUNDED[result.dtype.name](sr[part.kept(scale)])
+  return result, Agreement(
+    before, after, _decibels(_residual(result, lr, plan))
   )
-  return resample.resize(sr[rows, columns], scale=1 / scale)[part.inside(1)]
 
 
-def _there_and_back(r: np.ndarray, scale: int) -> np.ndarray:
-  """D(U(r)) without the large picture in between.
+def _residual(
+  sr: np.ndarray, lr: np.ndarray, plan: list[tiling.Tile]
+) -> np.ndarray:
+  """lr - D(sr), float64; sr may be of any pixel type."""
+  scale = sr.shape[0] // lr.shape[0]
+  residual = lr.astype(np.float64)
+  for part in plan:
+    rows, columns = (
+      slice(s.start * scale, s.stop * scale) for s in (part.rows, part.columns)
+    )
+    x = sr[rows, columns]
+    x = x if x.dtype.kind == "f" else images.to_float(x)
+    residual[part.kept(1)] -= _resize(x, 1 / scale)[part.inside(1)]
+  return residual
 
-  Both mirror at the borders and fit the same grid, so together they are one
-  symmetric filter of each axis, with mirrored borders.
-  """
-  from scipy import ndimage
 
-  taps = _round_trip(scale)
+def _resize(x: np.ndarray, scale: float) -> np.ndarray:
+  """`resample.resize` of float32 by matrices: 3 to 10 times as fast here."""
   for axis in (0, 1):
-    r = ndimage.correlate1d(r, taps, axis, mode="reflect")
-  return r
+    n = x.shape[axis]
+    matrix = resample.weights(n, round(n * scale), scale=scale)
+    matrix = matrix.astype(np.float32)
+    if axis == 0:
+      x = (matrix @ x.reshape(n, -1)).reshape(-1, *x.shape[1:])
+    else:
+      x = np.matmul(matrix, x)
+  return x
+
+
+def _solve(residual: np.ndarray, scale: int) -> np.ndarray:
+  """(D U)^-1 of float64 [h, w, C].
+
+  D and U mirror at the borders and fit the same grid, so D U is one symmetric
+  filter of each axis with mirrored borders: the cosine transform divides by it.
+  """
+  from scipy import fft
+
+  taps = _round_trip(scale)[2 * _REACH :]
+  spectrum = np.asarray(fft.dctn(residual, axes=(0, 1)))
+  for axis in (0, 1):
+    n = residual.shape[axis]
+    angles = np.outer(np.arange(n), np.arange(1, len(taps))) * (np.pi / n)
+    gain = taps[0] + 2 * np.cos(angles) @ taps[1:]
+    spectrum /= gain.reshape((-1, 1, 1) if axis == 0 else (1, -1, 1))
+  return np.asarray(fft.idctn(spectrum, axes=(0, 1)))
 
 
 def _round_trip(scale: int) -> np.ndarray:

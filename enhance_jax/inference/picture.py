@@ -5,16 +5,17 @@ import dataclasses
 import numpy as np
 
 from enhance_jax import images
-from enhance_jax.inference import engine
+from enhance_jax.inference import sizes, tiled
 
 
 def upscale_picture(
-  upscaler: engine.Engine,
+  upscaler: tiled.Engine,
   picture: images.Picture,
   *,
-  on_tile: engine.OnTile | None = None,
+  size: sizes.Size | None = None,
+  on_tile: tiled.OnTile | None = None,
 ) -> images.Picture:
-  """The picture enlarged; channels, depth, ICC profile and EXIF are kept.
+  """The picture enlarged; channels, depth and all metadata are kept.
 
   Alpha is enlarged bicubically. Colours that alpha hides are first replaced
   by those of the visible neighbourhood, so that nothing bleeds out of hidden
@@ -23,18 +24,29 @@ def upscale_picture(
   Args:
     upscaler: of `engine.open_model`.
     picture: uint8 or uint16, 1 to 4 channels.
+    size: of the result; None is the upscaler's own enlargement. Anything else
+      is resampled from that, see `sizes`.
     on_tile: called with (tiles done, tiles in all).
+
+  Raises:
+    EnhanceError: a size below that of the picture, or what the upscaler
+      refuses.
   """
   pixels = picture.pixels
+  height, width = pixels.shape[:2]
+  if size is None:
+    wanted = height * upscaler.scale, width * upscaler.scale
+  else:
+    # Before the work, so that a wish that cannot be met costs nothing.
+    wanted = sizes.target(size, height, width)
   has_alpha = pixels.shape[-1] in (2, 4)
   if not has_alpha:
-    sr = _enlarge(upscaler, pixels, on_tile)
+    sr = sizes.resize_pixels(_enlarge(upscaler, pixels, on_tile), wanted)
     return dataclasses.replace(picture, pixels=sr)
   colour, alpha = pixels[..., :-1], pixels[..., -1:]
   sr = _enlarge(upscaler, fill_hidden(colour, alpha), on_tile)
-  bicubic = engine.Interpolation("bicubic", upscaler.scale)
-  sr = np.concatenate([sr, _enlarge(bicubic, alpha, None)], axis=-1)
-  return dataclasses.replace(picture, pixels=sr)
+  planes = [sizes.resize_pixels(plane, wanted) for plane in (sr, alpha)]
+  return dataclasses.replace(picture, pixels=np.concatenate(planes, axis=-1))
 
 
 def fill_hidden(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
@@ -75,9 +87,9 @@ def _blocks(x: np.ndarray) -> np.ndarray:
 
 
 def _enlarge(
-  upscaler: engine.Engine,
+  upscaler: tiled.Engine,
   pixels: np.ndarray,
-  on_tile: engine.OnTile | None,
+  on_tile: tiled.OnTile | None,
 ) -> np.ndarray:
   if pixels.dtype == np.uint16:
     return upscaler.upscale_uint16(pixels, on_tile=on_tile)
