@@ -1,0 +1,1 @@
+"""What the command `upscale` does, step by step; `upscale` is its door."""

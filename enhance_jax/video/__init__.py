@@ -1,0 +1,1 @@
+"""Enlarges videos through ffmpeg: every frame, its time, its sound."""
