@@ -3,6 +3,7 @@
   python -m enhance_jax.main --config=configs/enhance_faces.py \\
     --config.data.train=folder:DIR:train \\
     --config.data.validation=folder:DIR:held_out
+  python -m enhance_jax.main --config=configs/enhance_faces.py:orl ...
   bash launch/local.sh --config=configs/enhance_faces.py:smoke    # 1 minute
 
 DIR holds gray faces with one sub-folder a subject, as the ORL faces (AT&T,
@@ -17,6 +18,10 @@ result does not carry over to photographs from elsewhere.
 Recipe: MSE + 1e-3 BCE, Adam(0.5, 0.9) at 2e-4 for both, batch 64, 50 epochs of
 2447 pictures, 39 updates each: 1950 updates here, on however many pictures.
 Cost: minutes on a GPU.
+
+`orl` is for the 320 training pictures of that set and two CPU cores: batches
+of 4, 100 epochs of 80 updates, a discriminator of width 20, the rest as it is;
+an hour and a quarter.
 
 Where the report is silent or contradicts itself: its 2447 faces "of Yale" fit
 no release of that set, 112x92 is ORL's size; LR is the mean of 2x2 pixels
@@ -66,6 +71,18 @@ def _paper() -> ml_collections.ConfigDict:
   return config
 
 
+def _orl() -> ml_collections.ConfigDict:
+  config = _paper()
+  config.name = "enhance-faces-orl"
+  config.data.batch_size = 4
+  config.discriminator.options = {"width": 20}
+  config.phases.gan.steps = 8000
+  config.train.update(
+    {"log_every": 80, "evaluate_every": 80, "save_every": 400}
+  )
+  return config
+
+
 def _smoke() -> ml_collections.ConfigDict:
   config = _paper()
   config.data.resize = ()
@@ -75,9 +92,9 @@ def _smoke() -> ml_collections.ConfigDict:
   return config_lib.smoke(config, crop=32)
 
 
-_VARIANTS = {"": _paper, "smoke": _smoke}
+_VARIANTS = {"": _paper, "orl": _orl, "smoke": _smoke}
 
 
 def get_config(variant: str = "") -> ml_collections.ConfigDict:
-  """The configuration of a variant: "" or "smoke"."""
+  """The configuration of a variant: "", "orl" or "smoke"."""
   return config_lib.choose(_VARIANTS, variant)()

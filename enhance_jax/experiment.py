@@ -9,7 +9,15 @@ from typing import Any
 
 from absl import logging
 
-from enhance_jax import cache, config_check, errors, scoring, validation, zoo
+from enhance_jax import (
+  cache,
+  config_check,
+  errors,
+  scoring,
+  testsets,
+  validation,
+  zoo,
+)
 from enhance_jax import config as config_lib
 from enhance_jax.config import Config
 from enhance_jax.data import pipeline
@@ -183,6 +191,9 @@ def train(config: Config, workdir: pathlib.Path) -> int:
     _say(lead, f"{config.name}: there is nothing to train")
     return 0
   check(workdir, config)
+  # Not after hours of training.
+  if config_lib.test_sets(config):
+    testsets.find(config_lib.test_sets(config))
   if is_finished(config, workdir):
     _say(lead, f"{workdir}: this run is finished")
     return 0

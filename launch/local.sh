@@ -16,7 +16,7 @@ changed requirements.txt makes it anew. Relative paths are relative to the
 folder you are in. A run that was stopped resumes from its work directory.
 
   --processes=N  N processes that form one run. With GPUs: one process a GPU.
-  --extra=NAME   also install cuda, cuda12, tpu or tf; needed once, then kept
+  --extra=NAME   also install cuda, cuda12, tpu, tf or app; needed once, then kept
   --install      only make the environment
   --dry-run      print the commands and do nothing
   --help         this text; the arguments of enhance_jax.main: -- --help

@@ -13,6 +13,8 @@ Runs pytest from the project folder. The first start makes the environment
 
   --fast        leave out the tests marked slow
   --python=X.Y  use this Python, for instance 3.12
+  --extra=NAME  also install app or browser (the page and its tests), or
+                another extra; needed once, then kept
   --install     only make the environment
   --dry-run     print the commands and do nothing
   --help        this text; pytest's own: -- --help
@@ -20,6 +22,7 @@ TEXT
 }
 
 version=""
+extras=()
 install_only=0
 DRY_RUN=0
 arguments=()
@@ -27,6 +30,7 @@ while (($# > 0)); do
   case "$1" in
     --fast) arguments+=(-m "not slow") ;;
     --python=*) version="${1#*=}" ;;
+    --extra=*) extras+=("${1#*=}") ;;
     --install) install_only=1 ;;
     --dry-run) DRY_RUN=1 ;;
     --help | -h)
@@ -47,7 +51,7 @@ if [[ -n "$version" && ! "$version" =~ ^3\.[0-9]+$ ]]; then
 fi
 
 venv="$ROOT/.venv-test${version:+-$version}"
-ensure_venv "$venv" "$version" test
+ensure_venv "$venv" "$version" test ${extras[@]+"${extras[@]}"}
 # A file's tests stay together: they share compiled programs.
 parallel=(-n auto --maxprocesses=8 --dist=loadfile)
 command=("$venv/bin/python" -m pytest "${parallel[@]}" ${arguments[@]+"${arguments[@]}"})

@@ -12,17 +12,18 @@ PACKAGE = runs.ROOT / "enhance_jax"
 
 # Each layer may import itself and the layers above it in this list.
 LAYERS = (
-  {"errors", "cache", "sixteen_bit"},
+  {"errors", "cache", "sixteen_bit", "picture_metadata"},
   {"registry", "published_tables"},
   {"config", "published"},
   {"config_check"},
   {"command_line"},
   {"picture_reader"},
+  {"picture_rows"},
   {"picture_writer"},
   {"images"},
   {"resample"},
   {"data", "models", "losses", "metrics"},
-  {"weights"},
+  {"weights", "torch_files"},
   {"backbones"},
   {"checkpoint", "zoo", "figures"},
   {"measures"},
@@ -32,7 +33,18 @@ LAYERS = (
   {"sweep_figures"},
   {"sweep", "validation", "reporting"},
   {"experiment"},
-  {"main", "evaluate", "upscale", "report", "zoo.__main__"},
+  {"video"},
+  {"deploy", "upscaling", "app"},
+  {
+    "main",
+    "evaluate",
+    "upscale",
+    "report",
+    "calibrate",
+    "export",
+    "zoo.__main__",
+    "app.__main__",
+  },
 )
 # Side by side in a layer, yet strangers to each other.
 APART = (
@@ -48,7 +60,7 @@ APART = (
   ("train", "metrics"),
   ("inference", "train"),
 )
-DOORS = {"main", "evaluate", "upscale", "report", "zoo.__main__"}
+DOORS = LAYERS[-1]
 # The configuration stays with those who build a run from it.
 READS_CONFIG = {
   "config",
@@ -119,7 +131,8 @@ def test_only_mesh_names_devices():
 
 
 @pytest.mark.parametrize(
-  "command", ["upscale", "evaluate", "main", "report", "zoo"]
+  "command",
+  sorted(door.removesuffix(".__main__") for door in DOORS),
 )
 def test_help_does_not_wait_for_heavy_packages(command):
   code = (

@@ -101,6 +101,20 @@ def test_crops_need_not_be_square(tmp_path, kind):
   np.testing.assert_array_equal(held_out[0, ..., 0], pixels[0:8, 1:5])
 
 
+def test_losses_are_taken_from_crops_of_all_held_out_pictures(tmp_path):
+  for i in range(80):
+    Image.fromarray(np.full((9, 9), i, np.uint8)).save(tmp_path / f"{i:02}.png")
+  config = config_lib.defaults()
+  config.task.channels = 1
+  config.data.update(
+    {"validation": f"folder:{tmp_path}", "crop": 8, "batch_size": 4}
+  )
+  levels = pipeline.held_out_crops(config)[:, 0, 0, 0]
+  assert levels.tolist() == [i * 80 // 32 for i in range(32)]
+  config.data.batch_size = 40
+  assert len(pipeline.held_out_crops(config)) == 40
+
+
 def test_both_pipelines_draw_the_same_oblong_crops():
   drawing = sampling.Drawing(crop=(4, 2), flip=True, turn=False)
   picture = np.arange(60, dtype=np.uint8).reshape(6, 10, 1)

@@ -17,6 +17,9 @@ from enhance_jax import errors
 from enhance_jax.config import Config
 from enhance_jax.data import resident, sampling, sources
 
+# Fewer would say little about the discriminator, whatever the batches are.
+_HELD_OUT_CROPS = 32
+
 
 @dataclasses.dataclass(frozen=True)
 class Loader:
@@ -176,18 +179,18 @@ def open_validation(config: Config) -> sources.Source:
 def held_out_crops(config: Config) -> np.ndarray:
   """The middle of held-out pictures, for the losses while training.
 
-  At most a batch of them; pictures smaller than the crop are left out.
+  A batch of them, or 32 where batches are smaller, taken evenly from all;
+  pictures smaller than the crop are left out.
 
   Returns:
     uint8 [V, H, W, C], H and W being the crop's; V may be 0.
   """
   source = open_validation(config)
   height, width = config_lib.crop_size(config)
+  wanted = min(max(config.data.batch_size, _HELD_OUT_CROPS), len(source))
   crops = []
-  for index in range(len(source)):
-    if len(crops) == config.data.batch_size:
-      break
-    picture = source[index]
+  for i in range(wanted):
+    picture = source[i * len(source) // wanted]
     top, left = picture.shape[0] - height, picture.shape[1] - width
     if min(top, left) >= 0:
       top, left = top // 2, left // 2
