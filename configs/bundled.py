@@ -12,8 +12,8 @@
   bash launch/local.sh --config=configs/bundled.py:smoke          # 1 minute
 
 SRVGGNetCompact (see `compact.py`), but of 48 channels and 12 convolutions, for
-bicubic reduction: what two CPU cores train in an afternoon. The ones to ship see
-the 591 photographs of T91, General-100 and BSDS500's train and test parts
+bicubic reduction: what two CPU cores train in an afternoon. The ones to ship
+see the 591 photographs of T91, General-100 and BSDS500's train and test parts
 (BSD100, a test set, is in neither), each also at 0.8 and 0.6 of its size, and
 are validated on 100 crops of DIV2K.
 

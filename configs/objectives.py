@@ -7,14 +7,17 @@
     --config.generator.start=runs/objectives-pixel/generator.safetensors
   python -m enhance_jax.main --config=configs/objectives.py:gan ... \\
     --config.generator.start=runs/objectives-pixel/generator.safetensors
+  python -m enhance_jax.main --mode=evaluate --config=configs/objectives.py:gan \
+    ... --config.evaluate.beside=PIXEL.safetensors,PERCEPTUAL.safetensors
   bash launch/local.sh --config=configs/objectives.py:smoke       # 1 minute
 
 The comparison of the SRGAN (arXiv:1609.04802, table 2) and ESRGAN
 (arXiv:1809.00219) papers at a size that two CPU cores train: a small EDSR
 learns L1 first; from there L1 alone, features, or features with a
 relativistic discriminator go on for equally many updates (`pixel`'s second
-phase, `perceptual`, `gan`). Expected: PSNR falls in this order, LPIPS and NIQE
-improve. Cost: a quarter of an hour a run.
+phase, `perceptual`, `gan`). Expected: PSNR falls in this order, LPIPS improves
+by the features and NIQE by the discriminator; `docs/results.md` has the table
+and the pictures. Cost: half an hour a run.
 
 The weights of features, discriminator and L1 are ESRGAN's (1, 5e-3, 1e-2). The
 features are SqueezeNet's (`--config.squeezenet.weights=FILE`), since they come

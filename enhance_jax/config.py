@@ -190,6 +190,8 @@ def _evaluate() -> ConfigDict:
       "crop": -1,
       # Folders of test pictures, joined by commas.
       "sets": "",
+      # Other generators, "FILE,...", scored and drawn beside the run's own.
+      "beside": "",
       # How LR is made for it; no name: as for training.
       "degradation": {"name": "", "options": {}},
       # Of `evaluate --metrics`, and the folder of the files they need.
@@ -261,6 +263,11 @@ def test_sets(config: Config) -> list[str]:
   return [folder for folder in config.evaluate.sets.split(",") if folder]
 
 
+def generators_beside(config: Config) -> list[str]:
+  """The weights files of `config.evaluate.beside`."""
+  return [path for path in config.evaluate.beside.split(",") if path]
+
+
 def to_dict(config: Config) -> dict[str, Any]:
   """The configuration as plain values that JSON can hold and give back."""
   return json.loads(config.to_json_best_effort())
@@ -277,6 +284,7 @@ _FREE = (
   "train.keep_last",
   "train.keep_best",
   "evaluate.sets",
+  "evaluate.beside",
 )
 
 

@@ -194,6 +194,8 @@ def train(config: Config, workdir: pathlib.Path) -> int:
   # Not after hours of training.
   if config_lib.test_sets(config):
     testsets.find(config_lib.test_sets(config))
+  for path in config_lib.generators_beside(config):
+    zoo.load_generator(path, scale=config.task.scale)
   if is_finished(config, workdir):
     _say(lead, f"{workdir}: this run is finished")
     return 0
@@ -288,8 +290,10 @@ def evaluate(config: Config, workdir: pathlib.Path) -> int:
 
 
 def _upscalers(config: Config, workdir: pathlib.Path) -> list[engine.Engine]:
-  """The baselines, then every finished phase, averaged and as trained."""
+  """Baselines, others, then every finished phase, averaged and as trained."""
   found = validation.baselines(config.task.scale)
+  for path in config_lib.generators_beside(config):
+    found.append(engine.open_model(path, scale=config.task.scale))
   if config.fit == "none":
     claim(workdir, record(config, {}, mesh.Mesh().describe()))
     return [*found, engine.Interpolation("lanczos", config.task.scale)]

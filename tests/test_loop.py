@@ -282,6 +282,20 @@ def test_train_and_evaluate_leave_what_they_promise(tmp_path, capsys):
   assert bundle.card["step"] == 10 and bundle.card["generative"] is False
   assert experiment.train(config, workdir) == 0
   assert "this run is finished" in capsys.readouterr().out
+  config.evaluate.beside = str(workdir / "generator.pixel.raw.safetensors")
+  assert experiment.evaluate(config, workdir) == 0
+  models = json.loads((workdir / "evaluation.json").read_text())["models"]
+  means = [one["sets"]["held_out"]["mean"] for one in models.values()]
+  assert list(models)[3] == "run.pixel.raw" and means[3] == means[-1]
+
+
+@pytest.mark.parametrize("key", ["sets", "beside"])
+def test_what_only_the_end_needs_is_missed_at_the_start(key, tmp_path):
+  config = _config()
+  config.evaluate[key] = str(tmp_path / "nothing")
+  with pytest.raises(errors.EnhanceError, match="nothing"):
+    experiment.train(config, tmp_path / "run")
+  assert not (tmp_path / "run").exists()
 
 
 def test_evaluating_before_training_says_so(tmp_path):
