@@ -7,8 +7,8 @@
     --config.generator.start=runs/objectives-pixel/generator.safetensors
   python -m enhance_jax.main --config=configs/objectives.py:gan ... \\
     --config.generator.start=runs/objectives-pixel/generator.safetensors
-  python -m enhance_jax.main --mode=evaluate --config=configs/objectives.py:gan \
-    ... --config.evaluate.beside=PIXEL.safetensors,PERCEPTUAL.safetensors
+  python -m enhance_jax.main --config=configs/objectives.py:gan ... \\
+    --mode=evaluate --config.evaluate.beside=PIXEL_FILE,PERCEPTUAL_FILE
   bash launch/local.sh --config=configs/objectives.py:smoke       # 1 minute
 
 The comparison of the SRGAN (arXiv:1609.04802, table 2) and ESRGAN
