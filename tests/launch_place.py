@@ -4,7 +4,6 @@ import json
 import os
 import pathlib
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -100,10 +99,6 @@ class Place:
 
   def start(self, script: str, *args: str, **env: str) -> subprocess.Popen[str]:
     clean = {"PATH": str(self.bin), "HOME": str(self.home)}
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-      # So it is in tests that a script runs in the background, and a shell
-      # cannot trap what was ignored when it started.
-      signal.signal(signal.SIGINT, signal.default_int_handler)
     return subprocess.Popen(
       ["bash", str(self.root / script), *args],
       env={**clean, "LOG": str(self.log), **env},

@@ -170,7 +170,7 @@ def test_bad_options_say_what_was_wanted(place: Place) -> None:
   status, output = place.run("launch/local.sh", "--processes=two")
   assert status == 1 and "wanted a whole number" in output
   status, output = place.run("launch/local.sh", "--extra=gpu")
-  assert status == 1 and "known: cuda, cuda12, tpu, tf, test" in output
+  assert status == 1 and "known: cuda, cuda12, tpu, app, deploy, tf" in output
   status, output = place.run("launch/test.sh", "--python=python3.12")
   assert status == 1 and "wanted a version" in output
 
