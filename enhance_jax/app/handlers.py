@@ -61,17 +61,10 @@ class Handlers:
   ) -> Any:
     """Comparison, download, download of the map, record, its box."""
     try:
-      with _telling():
-        session = self._desk.shelf.session(request.session_hash)
-        made = self._desk.enhance(
-          session,
-          _wanted(picture),
-          Settings(
-            network, imagination, scale, consistent, uncertainty, format
-          ),
-          _reporting(progress),
-          show=True,
-        )
+      chosen = Settings(
+        network, imagination, scale, consistent, uncertainty, format
+      )
+      made = self._enhanced(picture, chosen, request, progress, show=True)
     except CancelledError:
       return gr.skip()
     assert made.shown is not None
@@ -101,20 +94,28 @@ class Handlers:
   ) -> list[Any]:
     """File, uncertainty, record; for scripts."""
     try:
-      with _telling():
-        session = self._desk.shelf.session(request.session_hash)
-        made = self._desk.enhance(
-          session,
-          _wanted(picture),
-          Settings(
-            network, imagination, scale, consistent, uncertainty, format
-          ),
-          _reporting(progress),
-          show=False,
-        )
+      chosen = Settings(
+        network, imagination, scale, consistent, uncertainty, format
+      )
+      made = self._enhanced(picture, chosen, request, progress, show=False)
     except CancelledError as error:
       raise gr.Error("cancelled", print_exception=False) from error
     return [str(made.file), str(made.map) if made.map else None, made.record]
+
+  def _enhanced(
+    self,
+    picture: str | None,
+    chosen: Settings,
+    request: gr.Request,
+    progress: Any,
+    *,
+    show: bool,
+  ) -> Any:
+    with _telling():
+      session = self._desk.shelf.session(request.session_hash)
+      return self._desk.enhance(
+        session, _wanted(picture), chosen, _reporting(progress), show=show
+      )
 
   def show_all(
     self,
