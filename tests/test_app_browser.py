@@ -63,6 +63,8 @@ def visit(chromium, server):
     )
     page.goto(server.address)
     page.wait_for_selector("#enhance")
+    # The page's own script may come after Gradio's.
+    page.wait_for_function("!!customElements.get('enhance-comparison')")
     return page
 
   opening.wrong = wrong
@@ -246,11 +248,12 @@ def test_cancel(visit, tmp_path, photo):
   choose(page, path)
   page.wait_for_selector("#preview enhance-comparison")
   page.click("#enhance")
-  tiles = page.get_by_text(re.compile(r"Tile \d+ of \d\d"))
+  tiles = page.locator(".progress-level-inner", has_text="Tile")
   tiles.wait_for()
   page.click("#cancel")
   tiles.wait_for(state="detached")
   page.click('#picture button[aria-label="Clear"]')
+  assert page.locator(".toast-body").all_inner_texts() == []
   assert "will be shown here" in page.inner_text("#comparison")
   enhance(page, photo)
   assert "photo.png" in page.inner_text("#record")

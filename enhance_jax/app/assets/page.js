@@ -7,7 +7,7 @@ async function take(file) {
   if (!place || place.offsetParent === null) return;
   // A picture that is there already hides the input of the next one.
   place.querySelector('button[aria-label="Clear"]')?.click();
-  for (let i = 0; i < 20; i++) {
+  for (let i = 0; i < 200; i++) {
     const input = place.querySelector('input[type="file"]');
     if (input) {
       const files = new DataTransfer();
