@@ -16,14 +16,11 @@ from enhance_jax.upscaling import (
   videos,
 )
 from enhance_jax.video import film, probe
-from enhance_jax.zoo import bundled, cards
 
 
 def main(argv: list[str]) -> int:
   """Plans everything, then enlarges file by file; 1 if any failed."""
   chosen = flags.parse(argv)
-  if chosen.list:
-    return _list()
   if chosen.inspect is not None:
     return _inspect(chosen.inspect)
   found = plan.find(chosen.inputs, chosen.output)
@@ -92,25 +89,6 @@ def _inspect(path: pathlib.Path) -> int:
   is_video = path.suffix.lower() in known
   record = film.inspect(path) if is_video else provenance.inspect(path)
   print(json.dumps(record, indent=2, ensure_ascii=False))
-  return 0
-
-
-def _list() -> int:
-  names = bundled.names()
-  if not names:
-    raise errors.EnhanceError(
-      f"{bundled.FOLDER} holds no networks; get a whole copy of the project, "
-      "or name one of your own by --model=FILE.safetensors"
-    )
-  for name in names:
-    path = bundled.path(name)
-    card = cards.read(path)
-    kind = "invents detail" if card["generative"] else "faithful"
-    standard = name == bundled.DEFAULTS.get(card["scale"])
-    print(
-      f"{name:16} x{card['scale']}  {path.stat().st_size / 2**20:4.1f} MiB  "
-      f"{kind}{', the default' if standard else ''}"
-    )
   return 0
 
 

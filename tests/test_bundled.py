@@ -128,6 +128,7 @@ def test_the_list(folder, capsys):
   assert lines[0].split() == [
     "name",
     "scale",
+    "default",
     "parameters",
     "bytes",
     "generative",
@@ -140,13 +141,14 @@ def test_the_list(folder, capsys):
   assert x4.split() == [
     "compact_x4",
     "x4",
+    "yes",
     f"{count:,}",
     f"{size:,}",
     "no",
     "set5",
     "30.71",
   ]
-  assert "compact_x4_gan" in lines[3] and lines[3].split()[4] == "yes"
+  assert "compact_x4_gan" in lines[3] and lines[3].split()[5] == "yes"
 
 
 def test_an_empty_list_is_an_error(tmp_path, monkeypatch):

@@ -98,15 +98,6 @@ def test_the_bundled_network_suits_the_size(trip, tmp_path, shelf, capsys):
     record = provenance.inspect(target)
     assert (record["model"], record["scale"]) == (f"compact_x{scale}", scale)
     assert ("size" in record["settings"]) == (size[0] % 12 != 0)
-  capsys.readouterr()
-  assert upscale.main(["--list"]) == 0
-  lines = capsys.readouterr().out.splitlines()
-  assert [line.split()[:2] for line in lines] == [
-    ["compact_x2", "x2"],
-    ["compact_x4", "x4"],
-    ["compact_x4_gan", "x4"],
-  ]
-  assert "default" in lines[1] and "invents" in lines[2]
 
 
 def test_one_picture_that_is_large_enough_does_not_stop_the_others(

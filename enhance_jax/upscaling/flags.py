@@ -18,11 +18,12 @@ examples:
   python -m enhance_jax.upscale clip.mp4 -o large.mp4
   python -m enhance_jax.upscale --inspect large.png
 
-Without --model the network that comes with the project is used; --list shows
-them. Folders are searched to the bottom and their tree is kept. 16 bits, gray,
-alpha, colour profile, EXIF and XMP are kept; inputs are never overwritten.
-Every result carries a record of what made it. A network trained adversarially
-invents detail: a face or a number plate in its results is no evidence.
+Without --model a network that comes with the project is used (`python -m
+enhance_jax.zoo list` shows them). Folders are searched to the bottom and their
+tree is kept. 16 bits, gray, alpha, colour profile, EXIF and XMP are kept;
+inputs are never overwritten. Every result carries a record of what made it. A
+network trained adversarially invents detail: a face or a number plate in its
+results is no evidence.
 
 exit status: 0 all done, 1 something failed (it is named), 2 wrong usage, 130
 interrupted. Videos need ffmpeg; an interrupted one goes on where it was when
@@ -39,10 +40,10 @@ def parse(argv: list[str]) -> argparse.Namespace:
       work than what was asked for.
   """
   flags = _parser().parse_args(argv)
-  if flags.list or flags.inspect:
+  if flags.inspect:
     if flags.inputs or flags.output:
       raise errors.EnhanceError(
-        "--list and --inspect enlarge nothing; leave IN and -o out"
+        "--inspect enlarges nothing; leave IN and -o out"
       )
     return flags
   if not flags.inputs or flags.output is None:
@@ -116,7 +117,7 @@ def _add_network(group: argparse._ArgumentGroup) -> None:
     "-n",
     "--model",
     metavar="NAME|FILE",
-    help="a network of --list, a .safetensors file, or nearest, bilinear, "
+    help="a name of `zoo list`, a .safetensors file, or nearest, bilinear, "
     "bicubic, lanczos; default: the bundled network for the size",
   )
   group.add_argument(
@@ -264,7 +265,4 @@ def _add_questions(group: argparse._ArgumentGroup) -> None:
     type=pathlib.Path,
     metavar="FILE",
     help="print what made a result, as JSON",
-  )
-  group.add_argument(
-    "--list", action="store_true", help="print the bundled networks"
   )

@@ -32,7 +32,9 @@ def main(argv: list[str]) -> int:
 
 def _list(said: argparse.Namespace) -> int:
   del said
-  rows = [("name", "scale", "parameters", "bytes", "generative", "PSNR")]
+  rows = [
+    ("name", "scale", "default", "parameters", "bytes", "generative", "PSNR")
+  ]
   for name in bundled.names():
     generator = zoo.load_generator(bundled.path(name))
     scales = generator.card.get("scales", [generator.module.scale])
@@ -40,6 +42,7 @@ def _list(said: argparse.Namespace) -> int:
       (
         name,
         " ".join(f"x{scale}" for scale in scales),
+        "yes" if name in bundled.DEFAULTS.values() else "no",
         f"{_parameters(generator)[0]:,}",
         f"{bundled.path(name).stat().st_size:,}",
         "yes" if generator.card["generative"] else "no",
