@@ -11,7 +11,7 @@ import pytest
 from enhance_jax import deploy, errors, export, images, registry, zoo
 from enhance_jax.deploy import measured, network, stablehlo
 from tests import runs
-from tests.deploy_networks import OPTIONS, bundle, close, picture, result
+from tests.tiny_networks import OPTIONS, bundle, close, picture, result
 
 # Plans its work by the size, which is then named.
 SIZED = {"sparse_coding": (21, 24)}

@@ -11,7 +11,7 @@ import pytest
 
 from enhance_jax import deploy, errors, images
 from enhance_jax.models import compact
-from tests.deploy_networks import OPTIONS, bundle, close, picture, result
+from tests.tiny_networks import OPTIONS, bundle, close, picture, result
 
 onnx = pytest.importorskip("onnx", reason="the extra `deploy` is absent")
 pytest.importorskip("onnxruntime", reason="the extra `deploy` is absent")

@@ -1,4 +1,4 @@
-"""Tiny networks of every kind with settled weights, for tests of artefacts."""
+"""Tiny networks of every family with settled weights."""
 
 from typing import Any
 
