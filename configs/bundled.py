@@ -73,9 +73,9 @@ def _x4() -> ml_collections.ConfigDict:
 def _x2() -> ml_collections.ConfigDict:
   config = _base("compact_x2", 2)
   config.phases.pixel = phase(
-    6000,
+    4000,
     {"l1": 1.0},
-    optimizer(5e-4, b1=0.9, b2=0.99, decay_at=(2500, 4000, 5200)),
+    optimizer(5e-4, b1=0.9, b2=0.99, decay_at=(1500, 2500, 3300)),
   )
   return config
 
@@ -85,13 +85,14 @@ def _gan() -> ml_collections.ConfigDict:
   config.discriminator.name = "vgg_style"
   config.discriminator.options = {"width": 24, "halvings": 4}
   config.evaluate.metrics = ("psnr", "ssim", "lpips_squeeze", "niqe")
+  config.data.batch_size = 8
   adam = {"b1": 0.9, "b2": 0.99}
   config.phase_order = ("gan",)
   config.phases.gan = phase(
-    4000,
+    2400,
     {"squeezenet": 1.0, "adversarial": 5e-3, "l1": 1e-1},
-    optimizer(1e-4, decay_at=(3000,), **adam),
-    optimizer(1e-4, decay_at=(3000,), **adam),
+    optimizer(1e-4, decay_at=(1700,), **adam),
+    optimizer(1e-4, decay_at=(1700,), **adam),
     adversarial="ragan",
   )
   return config
