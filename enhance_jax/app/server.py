@@ -171,8 +171,8 @@ def _import_gradio(folder: pathlib.Path) -> Any:
     import gradio
   except ImportError as error:
     raise errors.EnhanceError(
-      f"the page needs Gradio ({error}); install it: "
-      'python -m pip install "enhance_jax[app]"'
+      f"the page needs Gradio ({error}); install it, in the project's folder: "
+      "pip install '.[app]'"
     ) from error
   logging.getLogger("httpx").setLevel(logging.WARNING)
   return gradio

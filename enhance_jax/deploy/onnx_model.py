@@ -81,7 +81,7 @@ def missing(name: str) -> errors.EnhanceError:
   """What to say where an optional package is not installed."""
   return errors.EnhanceError(
     f"the package {name} is not installed, and ONNX files need it; "
-    'pip install "enhance_jax[deploy]"'
+    "in the project's folder: pip install '.[deploy]'"
   )
 
 
