@@ -24,8 +24,9 @@ ESRGAN's objective, except that SqueezeNet's features stand for VGG19's and
 that its weight of L1 is ten times ESRGAN's: a network this small should not
 stray far from what it was given.
 
-Expected: x4 31.33 dB on Set5 (luma, 4 px cropped), 0.6 dB above FSRCNN's level;
-`docs/results.md` has the rest. `JAX_NUM_CPU_DEVICES=2` makes two cores compute.
+Expected: x4 31.33 dB on Set5 (luma, 4 px cropped), where FSRCNN has 30.55 and
+VDSR 31.35; `docs/results.md` has the rest. `JAX_NUM_CPU_DEVICES=2` makes two
+cores compute.
 """
 
 import ml_collections
