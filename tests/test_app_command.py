@@ -91,5 +91,5 @@ def test_missing_gradio_is_said(monkeypatch, tmp_path):
     monkeypatch.setenv(name, "")
   for name in ("HF_HUB_DISABLE_TELEMETRY", "HF_HUB_OFFLINE"):
     monkeypatch.setenv(name, "")
-  with pytest.raises(errors.EnhanceError, match="enhance_jax\\[app\\]"):
+  with pytest.raises(errors.EnhanceError, match=r"pip install '\.\[app\]'"):
     server._import_gradio(tmp_path)

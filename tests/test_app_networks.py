@@ -41,7 +41,7 @@ def test_equal_names_are_told_apart(tmp_path):
   assert offered([a, b]) == [("tiny", False, 2), ("tiny (2)", False, 4)]
 
 
-def test_bundled_ones_come_first_and_the_default_before_all(tmp_path):
+def test_those_asked_for_come_first_and_then_the_default(tmp_path):
   for name, generative, scale in (
     ("compact_x2", False, 2),
     ("compact_x4", False, 4),
@@ -50,10 +50,10 @@ def test_bundled_ones_come_first_and_the_default_before_all(tmp_path):
   ):
     app_networks.save(bundled.FOLDER / name, generative, scale=scale)
   assert offered([app_networks.pair(tmp_path)[0]]) == [
+    ("tiny", False, 2),
     ("compact_x4", True, 4),
     ("aaa_x4", False, 4),
     ("compact_x2", False, 2),
-    ("tiny", False, 2),
   ]
 
 

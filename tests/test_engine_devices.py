@@ -7,7 +7,8 @@ import pytest
 
 from enhance_jax import errors
 from enhance_jax.inference import engine, programs
-from tests.test_engine_networks import OPTIONS, untrained, whole_of
+from tests.test_engine_networks import whole_of
+from tests.tiny_networks import OPTIONS, bundle
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +21,7 @@ def noise(height, width, channels=3):
 
 
 def test_devices_split_the_tiles(monkeypatch):
-  generator, x = untrained("edsr"), noise(50, 41)
+  generator, x = bundle("edsr"), noise(50, 41)
   assert len(jax.local_devices()) == 4
   calls = []
   get = programs.Programs.get
@@ -57,7 +58,7 @@ def test_devices_split_the_tiles(monkeypatch):
 @pytest.mark.parametrize("name", OPTIONS)
 def test_windows_split_by_rows_give_what_one_device_gives(name, height):
   programs.of.cache_clear()
-  generator = untrained(name)
+  generator = bundle(name)
   x = noise(height, 23, generator.module.channels)
   upscaler = engine.Upscaler(generator, shard_rows=True)
   got, expected = upscaler.upscale(x), whole_of(generator, x)
@@ -69,7 +70,7 @@ def test_windows_split_by_rows_give_what_one_device_gives(name, height):
 
 
 def test_the_compiler_exchanges_the_rows_at_the_cuts():
-  generator = untrained("edsr")
+  generator = bundle("edsr")
   variables = jax.tree.map(jnp.asarray, generator.variables)
   texts = {
     layout: programs.Programs(generator.module)

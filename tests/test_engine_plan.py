@@ -12,7 +12,8 @@ import pytest
 from enhance_jax import errors, images, zoo
 from enhance_jax.inference import engine, programs, tiling
 from enhance_jax.zoo import bundled
-from tests.test_engine_networks import untrained, whole_of
+from tests.test_engine_networks import whole_of
+from tests.tiny_networks import bundle
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +72,7 @@ def test_steps_are_kept_where_the_axis_is_long_enough(length):
 
 def test_windows_are_fitted_to_the_memory_that_is_measured(monkeypatch, caplog):
   monkeypatch.setattr(jax, "local_devices", lambda: jax.devices()[:1])
-  generator = untrained("edsr")
+  generator = bundle("edsr", scale=2)
   x = noise(300, 280)
   monkeypatch.setattr(programs, "free_bytes", lambda _: 3 * 2**20)
   upscaler = engine.Upscaler(generator)
@@ -87,7 +88,7 @@ def test_windows_are_fitted_to_the_memory_that_is_measured(monkeypatch, caplog):
 
 def test_what_far_sight_costs_is_said(monkeypatch, caplog):
   monkeypatch.setattr(jax, "local_devices", lambda: jax.devices()[:1])
-  upscaler = engine.Upscaler(untrained("edsr"))
+  upscaler = engine.Upscaler(bundle("edsr", scale=2))
   upscaler.radius, upscaler._limit = 30, 96
   with caplog.at_level(logging.WARNING):
     upscaler.upscale(noise(200, 200))
@@ -95,7 +96,7 @@ def test_what_far_sight_costs_is_said(monkeypatch, caplog):
 
 
 def test_a_device_that_is_full_is_told_from_other_failures(monkeypatch):
-  generator = untrained("edsr")
+  generator = bundle("edsr", scale=2)
   messages = ["RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.", "other"]
 
   def fail(self, *args):
@@ -111,7 +112,7 @@ def test_a_device_that_is_full_is_told_from_other_failures(monkeypatch):
 
 
 def test_frames_are_enlarged_as_pictures_are(monkeypatch):
-  generator = untrained("compact")
+  generator = bundle("compact")
   frames = images.to_uint8(noise(5 * 30, 41)).reshape(5, 30, 41, 3)
   calls = []
   begin = engine.Upscaler.begin
@@ -140,7 +141,7 @@ def test_frames_are_enlarged_as_pictures_are(monkeypatch):
 
 
 def test_a_pair_is_blended_without_compiling_again():
-  a, b = untrained("edsr"), untrained("edsr")
+  a, b = bundle("edsr", scale=2), bundle("edsr", scale=2)
   b = changed(b, card={"generative": True}, sha256="bb")
   a = changed(a, card={"generative": False}, sha256="aa")
   b.variables["params"]["conv_out"]["bias"] = np.float32([0.1, 0.2, 0.3])
@@ -169,15 +170,15 @@ def test_a_pair_is_blended_without_compiling_again():
 def test_a_blend_is_opened_from_files_runs_and_the_bundle(
   tmp_path, monkeypatch
 ):
-  generator = untrained("edsr")
-  run, bundle = tmp_path / "run", tmp_path / "bundle"
+  generator = bundle("edsr", scale=2)
+  run, folder = tmp_path / "run", tmp_path / "bundle"
   second = save(run / "generator.gan", generator, generative=True, step=9)
   first = save(run / "generator.pixel", generator, step=5)
   save(run / "generator.gan.raw", generator, step=9)
-  monkeypatch.setattr(bundled, "FOLDER", bundle)
+  monkeypatch.setattr(bundled, "FOLDER", folder)
   monkeypatch.setattr(bundled, "DEFAULTS", {2: "net_x2"})
-  save(bundle / "net_x2", generator)
-  save(bundle / "net_x2_gan", generator, generative=True)
+  save(folder / "net_x2", generator)
+  save(folder / "net_x2_gan", generator, generative=True)
   open_ = functools.partial(engine.open_model, blend=0)
   # Blend 0 is the faithful end, whichever is named first.
   for opened, name in (
@@ -198,7 +199,7 @@ def test_a_blend_is_opened_from_files_runs_and_the_bundle(
   with pytest.raises(errors.EnhanceError, match='did you mean "net_x2"'):
     engine.open_model("net_x3")
   with pytest.raises(errors.EnhanceError, match="0 finished phases"):
-    open_(workdir=bundle)
+    open_(workdir=folder)
 
 
 def test_what_a_policy_changed_is_on_record():

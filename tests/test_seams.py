@@ -7,7 +7,8 @@ import pytest
 
 from enhance_jax import errors, images
 from enhance_jax.inference import engine, seams, tiling
-from tests.test_engine_networks import untrained, whole_of
+from tests.test_engine_networks import whole_of
+from tests.tiny_networks import bundle
 
 
 @pytest.fixture(autouse=True)
@@ -104,7 +105,7 @@ def test_a_fade_goes_from_one_side_to_the_other_in_small_steps():
 
 
 def test_blend_without_need_is_exact():
-  generator = untrained("espcn")
+  generator = bundle("espcn")
   x = noise(60, 70, 1)
   upscaler = engine.Upscaler(generator, tile=24)
   upscaler.seams = "blend"
@@ -116,7 +117,7 @@ def test_blend_without_need_is_exact():
 
 @pytest.mark.parametrize("name", ["rrdb", "edsr"])
 def test_networks_are_blended_and_the_error_found_is_the_true_one(name, caplog):
-  generator = untrained(name)
+  generator = bundle(name)
   pixels = images.to_uint8(noise(90, 81))
   upscaler = engine.Upscaler(generator, tile=32)
   # A network that sees further than a blend does, as deep ones do.

@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     nargs="+",
     default=[],
     metavar="FILE",
-    help="networks besides the bundled ones: .safetensors files",
+    help="networks to offer before the bundled ones: .safetensors files",
   )
   parser.add_argument(
     "--host",

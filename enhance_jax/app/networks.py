@@ -38,7 +38,7 @@ class Network:
 
 
 class Networks:
-  """Bundled networks and those of files, in this order."""
+  """Networks of files, which were asked for, and then the bundled ones."""
 
   def __init__(self, files: Sequence[str] = ()):
     """Reads the cards; weights are read when a network is used.
@@ -50,7 +50,7 @@ class Networks:
     Raises:
       EnhanceError: an unusable file, or no network at all.
     """
-    pairs = [*_bundled(), *_given(files)]
+    pairs = [*_given(files), *_bundled()]
     if not pairs:
       raise errors.EnhanceError(
         "there are no bundled weights, so the page has no network to offer; "
