@@ -100,6 +100,17 @@ def test_the_bundled_network_suits_the_size(trip, tmp_path, shelf, capsys):
     assert ("size" in record["settings"]) == (size[0] % 12 != 0)
 
 
+def test_devices_may_share_rows(trip, tmp_path, shelf):
+  whole, shared = tmp_path / "whole.png", tmp_path / "shared.png"
+  command = [str(trip / "a.png"), "--model=compact_x4", "-o"]
+  assert upscale.main([*command, str(whole)]) == 0
+  assert upscale.main([*command, str(shared), "--shard-rows"]) == 0
+  np.testing.assert_allclose(
+    read(shared).astype(int), read(whole).astype(int), atol=1
+  )
+  assert provenance.inspect(shared)["settings"] == {"shard_rows": True}
+
+
 def test_one_picture_that_is_large_enough_does_not_stop_the_others(
   tmp_path, capsys
 ):

@@ -78,6 +78,7 @@ def policy(flags: argparse.Namespace) -> engine.Policy:
     ensemble=flags.ensemble,
     consistent=flags.consistent,
     color_fix=flags.color_fix,
+    shard_rows=flags.shard_rows,
   )
 
 
@@ -170,6 +171,12 @@ def _add_refinements(group: argparse._ArgumentGroup) -> None:
     choices=engine.SEAMS,
     help="exact: tiles give the result of the whole picture (default); "
     "blend: faster, one tile fades into the next",
+  )
+  group.add_argument(
+    "--shard-rows",
+    action="store_true",
+    help="several devices share each window by rows, in place of each taking "
+    "windows of its own: for networks that see far, such as RRDB",
   )
   group.add_argument(
     "--ensemble",
