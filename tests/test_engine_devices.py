@@ -7,8 +7,7 @@ import pytest
 
 from enhance_jax import errors
 from enhance_jax.inference import engine, programs
-from tests.test_engine_networks import whole_of
-from tests.tiny_networks import OPTIONS, bundle
+from tests.tiny_networks import OPTIONS, bundle, result
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +60,7 @@ def test_windows_split_by_rows_give_what_one_device_gives(name, height):
   generator = bundle(name)
   x = noise(height, 23, generator.module.channels)
   upscaler = engine.Upscaler(generator, shard_rows=True)
-  got, expected = upscaler.upscale(x), whole_of(generator, x)
+  got, expected = upscaler.upscale(x), result(generator, x[None])[0]
   scale = max(1.0, float(np.abs(expected).max()))
   np.testing.assert_allclose(got, expected, rtol=0, atol=1e-5 * scale)
   layouts = {key[-1] for key in programs.of(generator.module).compiled}

@@ -12,8 +12,7 @@ import pytest
 from enhance_jax import errors, images, zoo
 from enhance_jax.inference import engine, programs, tiling
 from enhance_jax.zoo import bundled
-from tests.test_engine_networks import whole_of
-from tests.tiny_networks import bundle
+from tests.tiny_networks import bundle, result
 
 
 @pytest.fixture(autouse=True)
@@ -80,7 +79,9 @@ def test_windows_are_fitted_to_the_memory_that_is_measured(monkeypatch, caplog):
     got = upscaler.upscale(x)
   assert "windows of 160 do not fit into memory, going on with 7" in caplog.text
   assert max(upscaler._plan(300, 280).side) < 80
-  np.testing.assert_allclose(got, whole_of(generator, x), rtol=0, atol=1e-5)
+  np.testing.assert_allclose(
+    got, result(generator, x[None])[0], rtol=0, atol=1e-5
+  )
   monkeypatch.setattr(programs, "free_bytes", lambda _: 1000)
   with pytest.raises(errors.EnhanceError, match="even with windows of"):
     engine.Upscaler(generator).upscale(x)
@@ -160,7 +161,7 @@ def test_a_pair_is_blended_without_compiling_again():
     "pair, blend 0.5"
   )
   blended = zoo.blend(a, b, 0.25)
-  expected = whole_of(blended, x)
+  expected = result(blended, x[None])[0]
   np.testing.assert_allclose(results[0.25], expected, rtol=0, atol=1e-5)
   assert np.abs(results[0] - results[1]).max() > 0.3 / 255
   with pytest.raises(errors.EnhanceError, match="alpha 2"):

@@ -7,8 +7,7 @@ import pytest
 
 from enhance_jax import errors, images
 from enhance_jax.inference import engine, seams, tiling
-from tests.test_engine_networks import whole_of
-from tests.tiny_networks import bundle
+from tests.tiny_networks import bundle, result
 
 
 @pytest.fixture(autouse=True)
@@ -110,7 +109,7 @@ def test_blend_without_need_is_exact():
   upscaler = engine.Upscaler(generator, tile=24)
   upscaler.seams = "blend"
   assert upscaler.radius < 16
-  expected = whole_of(generator, x)
+  expected = result(generator, x[None])[0]
   np.testing.assert_allclose(upscaler.upscale(x), expected, rtol=0, atol=1e-5)
   assert upscaler.seam_check is None
 
@@ -126,7 +125,7 @@ def test_networks_are_blended_and_the_error_found_is_the_true_one(name, caplog):
   with caplog.at_level(logging.INFO):
     got = upscaler.upscale_uint8(pixels)
   assert "blended seams: off by at most" in caplog.text
-  expected = whole_of(generator, images.to_float(pixels))
+  expected = result(generator, images.to_float(pixels)[None])[0]
   off = np.abs(got.astype(int) - images.to_uint8(expected))
   assert off.max() <= upscaler.seam_check.levels + 1
   sixteen = upscaler.upscale_uint16(pixels.astype(np.uint16) * 257)
